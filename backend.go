@@ -1,0 +1,240 @@
+package perdure
+
+import (
+	"context"
+	"time"
+)
+
+// DefaultMaxClockSkew is how far the clocks of two nodes may differ, where a
+// backend's options do not say.
+const DefaultMaxClockSkew = time.Minute
+
+// Backend keeps records. It compares and sets; it does no merging, knows no
+// JSON, no roles and no policy, and never decides by itself that a session is
+// dead. Package backendtest checks an implementation against all that is said
+// here.
+//
+// A backend is safe for concurrent use. Every method returns when its context
+// ends; given a context without a deadline it sets one of its own (one second,
+// unless its options say otherwise), except for Changes. A backend that cannot
+// answer returns an ErrUnavailable, never an empty answer. A cancelled context
+// is returned as context.Canceled, a passed deadline as an ErrUnavailable that
+// wraps context.DeadlineExceeded.
+//
+// Stored bytes that it cannot read (ErrFormat) it leaves as they are.
+type Backend interface {
+	// Get returns what is stored under the id: a session (perhaps past its
+	// deadline), a tombstone, an epoch, or the zero Record. It may be answered
+	// from a cache that is behind other processes by the time that an
+	// invalidation takes to arrive, but never behind a call that this Backend
+	// has returned from.
+	Get(ctx context.Context, id string) (Record, error)
+
+	// Load is Get of many, aligned with ids, in as few round trips as the
+	// backend can. An error means that none is returned.
+	Load(ctx context.Context, ids []string) ([]Record, error)
+
+	// Apply carries out batches, each by itself, and aligns results with them.
+	// The error is for a failure of the whole call; a batch's own failure is in
+	// its Result.
+	Apply(ctx context.Context, batches []Batch) ([]Result, error)
+
+	// ListUser returns a page of the user's sessions, none twice, in an order of
+	// the backend's choosing. A session that is there from the first page to the
+	// last and whose expiry does not change is in one of them.
+	ListUser(ctx context.Context, user UserKey, after string, limit int) (Page, error)
+
+	// RemoveUser ends a user's sessions: see UserRemoval.
+	RemoveUser(ctx context.Context, r UserRemoval) (UserRemoved, error)
+
+	// Scan returns a page of all records of some partitions. A record that is
+	// there from the first page to the last is in at least one of them; one
+	// whose expiry changes meanwhile may be in two, or, if it moves to before
+	// the cursor, in none (the feed has it). The cursor outlives this process
+	// and a restart of the server.
+	Scan(ctx context.Context, q ScanQuery) (Page, error)
+
+	// Sweep drops what is due at now: sessions past their deadline, each with
+	// one Expired change however many sweepers there are, and tombstones and
+	// epochs past their horizon plus skew, silently. It handles about limit
+	// records and reports how many sessions expired and whether more are due.
+	Sweep(ctx context.Context, now Millis, limit int) (expired int, more bool, err error)
+
+	// Changes returns the next stretch of the feed after the cursor (or
+	// FromNow, FromOldest), waiting up to wait for one, then an empty batch.
+	// Changes of one session come in the order in which they were made. Where
+	// changes after the cursor have been dropped, or the store lost its data, it
+	// returns an ErrFeedGap with a batch whose Next is now. A cursor that it did
+	// not make is an ErrInvalid.
+	Changes(ctx context.Context, after string, limit int, wait time.Duration) (ChangeBatch, error)
+
+	// Stats counts, within a second or so of the truth.
+	Stats(ctx context.Context) (Stats, error)
+
+	// Ping returns nil when the backend can take a write now. It leaves nothing
+	// behind that a session's owner could see.
+	Ping(ctx context.Context) error
+
+	// Close releases what the backend holds. Later calls return ErrClosed.
+	Close() error
+}
+
+// Inspector is implemented by a backend that can look at how it is set up.
+type Inspector interface {
+	// Inspect returns the capability report: what was found, worst first.
+	Inspect(ctx context.Context) ([]Finding, error)
+}
+
+// Severity grades a Finding.
+type Severity uint8
+
+const (
+	SeverityOK Severity = iota
+	SeverityInfo
+	SeverityWarning
+	SeverityError // sessions are at risk
+)
+
+func (s Severity) String() string {
+	return [...]string{"ok", "info", "warning", "error"}[min(s, SeverityError)]
+}
+
+// MarshalText is String.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Finding is one line of a capability report.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	Name     string   `json:"name"`             // what was looked at: "maxmemory-policy"
+	Found    string   `json:"found"`            // how it is: "allkeys-lru"
+	Advice   string   `json:"advice,omitempty"` // what to do about it
+}
+
+// Op is what a Write does.
+type Op uint8
+
+const (
+	// OpPut stores a whole record if what is stored has the version Base (zero:
+	// if nothing is stored). The later of the two last accesses is kept. Where
+	// the stored version differs: Conflict, with what is stored.
+	//
+	// Where nothing is stored and the record is a session, two more things can
+	// stand in its way, and are then returned as a Conflict: the epoch of its
+	// user, if the session is born before it and Write.Epoch is not its version;
+	// and the tombstone of its parent, if that was ended.
+	//
+	// A version further ahead of the server's clock than the skew bound is
+	// refused with ErrSkew.
+	OpPut Op = iota + 1
+	// OpTouch moves a live session's last access up to Record.LastAccess, and
+	// never back. It changes nothing else. Absent, with the tombstone if there
+	// is one, where no session is stored or its deadline has come by then.
+	OpTouch
+	// OpRemove turns the stored session, whatever its version, into a tombstone
+	// of the given version and reason: the rest of the header stays, the body
+	// goes. Absent, with the tombstone if one stands already, where no session
+	// is stored. With Plant, where nothing at all is stored, the given record
+	// is stored as the tombstone, and the outcome is Absent too.
+	OpRemove
+)
+
+// Write is one step of a Batch.
+type Write struct {
+	Op Op
+	// Record is stored by OpPut; OpTouch reads ID and LastAccess; OpRemove reads
+	// ID, Version and Reason, and stores it all if it plants it.
+	Record Record
+	Base   Version // OpPut: the version that must be stored
+	Epoch  Version // OpPut: the epoch that the writer has taken into account
+	Plant  bool    // OpRemove: leave a tombstone even for an id that is not known
+	// Reason is announced with a session that OpPut stores.
+	Reason Reason
+}
+
+// Batch is one or more writes that are applied together or not at all. A batch
+// of several is of OpPut only, and all its records lie in one partition.
+type Batch []Write
+
+// Outcome is what became of a batch.
+type Outcome uint8
+
+const (
+	// Applied: it was carried out.
+	Applied Outcome = iota + 1
+	// Absent: there was no session to touch or remove.
+	Absent
+	// Conflict: a put found another record in its way. Nothing was changed.
+	Conflict
+)
+
+// Result is what became of a batch.
+type Result struct {
+	Outcome Outcome
+	// Write is the index of the write that met Stored.
+	Write int
+	// Stored is, at a Conflict, the record that stands in the way; after an
+	// OpRemove that was applied, the session that it ended; at Absent, the
+	// tombstone if there is one.
+	Stored Record
+	// Err is why the batch was not carried out, or may not have been:
+	// ErrUnavailable, ErrFull, ErrSkew, ErrFormat. Outcome is then zero.
+	Err error
+}
+
+// Page is one page of a listing.
+type Page struct {
+	Records []Record
+	// Next is the cursor of the next page; empty at the end.
+	Next string
+}
+
+// UserRemoval ends the stored sessions of a user, but for some, and leaves an
+// epoch so that those that are not stored here die when they come.
+type UserRemoval struct {
+	// Epoch is put first, as by OpPut with Base. The tombstones get its Version.
+	Epoch Record
+	Base  Version
+	// BornBefore spares sessions born after it; zero spares none for its age.
+	BornBefore Version
+	// Except are the ids that stay.
+	Except []string
+	// Reason is that of the tombstones.
+	Reason Reason
+	// Limit bounds the sessions that one call looks at; After is the Next of the
+	// call before, whose epoch is then the Base.
+	Limit int
+	After string
+}
+
+// UserRemoved is what became of a UserRemoval.
+type UserRemoved struct {
+	// Outcome is Applied, or Conflict with the epoch that is stored instead.
+	Outcome Outcome
+	Stored  Record
+	// Removed are the sessions as they stood before they were ended, those past
+	// their deadline among them.
+	Removed []Record
+	// Next is empty when all were looked at; else call again with it.
+	Next string
+}
+
+// ScanQuery says what to scan.
+type ScanQuery struct {
+	After string // the cursor of the page before; empty at the start
+	Limit int    // records a page, about
+	// From and To bound the partitions, To not included; both zero is all.
+	From, To int
+	// Dead scans tombstones and epochs as well as sessions.
+	Dead bool
+}
+
+// Stats describes what a backend holds.
+type Stats struct {
+	Backend    string            `json:"backend"` // "memory", "file", "redis", …
+	Sessions   int64             `json:"sessions"`
+	Tombstones int64             `json:"tombstones"`         // and epochs
+	Bytes      int64             `json:"bytes"`              // memory used, as the backend accounts for it
+	MaxBytes   int64             `json:"maxBytes,omitempty"` // its bound; 0 is none
+	FeedLength int64             `json:"feedLength"`         // changes that can still be read
+	Details    map[string]string `json:"details,omitempty"`  // what else this backend has to say
+}

@@ -1,0 +1,121 @@
+package perdure
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"hash/fnv"
+)
+
+// Partitions is the number of parts that sessions are divided into. All
+// sessions of a user lie in one, and one atomic write touches one.
+const Partitions = 256
+
+const (
+	nativeIDLen = 24 // 2 hex digits of partition, 22 of base64url
+	minIDLen    = 16
+	maxIDLen    = 128
+)
+
+// UserKey stands for a user in keys and headers, so that neither shows the user
+// id: 22 characters of base64url over 128 bits of a hash.
+type UserKey string
+
+const userKeyLen = 22
+
+// HashUser is the user key where no Codec provides a keyed one: SHA-256 of the
+// user id, cut to 128 bits.
+func HashUser(userID string) UserKey {
+	sum := sha256.Sum256([]byte(userID))
+	return UserKeyFrom([16]byte(sum[:16]))
+}
+
+// UserKeyFrom makes a user key of a 128-bit hash.
+func UserKeyFrom(hash [16]byte) UserKey {
+	return UserKey(base64.RawURLEncoding.EncodeToString(hash[:]))
+}
+
+// Partition is the partition that the user's sessions lie in: the first byte of
+// the hash. The empty key, of a user that is not known, has partition 0.
+func (k UserKey) Partition() int {
+	if len(k) != userKeyLen {
+		return 0
+	}
+	return int(sextet(k[0])<<2 | sextet(k[1])>>4)
+}
+
+// sextet is the value of one base64url character; 0 for any other.
+func sextet(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c - 'A'
+	case 'a' <= c && c <= 'z':
+		return c - 'a' + 26
+	case '0' <= c && c <= '9':
+		return c - '0' + 52
+	case c == '-':
+		return 62
+	case c == '_':
+		return 63
+	}
+	return 0
+}
+
+// NewID mints a session id in the partition: 128 random bits. An id is a
+// public handle, fit for lists and audit; it is not a bearer secret.
+func NewID(partition int) string {
+	var raw [16]byte
+	rand.Read(raw[:]) // never fails: it ends the program instead
+	var id [nativeIDLen]byte
+	hex.Encode(id[:2], []byte{byte(partition)})
+	base64.RawURLEncoding.Encode(id[2:], raw[:])
+	return string(id[:])
+}
+
+// PartitionOf is the partition that a record lies in. Ids minted here and epoch
+// ids say it in their first two digits; foreign ids are hashed.
+func PartitionOf(id string) int {
+	if len(id) == nativeIDLen || isEpochID(id) {
+		if hi, lo := unhex(id[0]), unhex(id[1]); hi >= 0 && lo >= 0 {
+			return hi<<4 | lo
+		}
+	}
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return int(h.Sum32() & (Partitions - 1))
+}
+
+// CheckID returns an ErrInvalid unless id has the form of a session id: 16 to
+// 128 of A-Z, a-z, 0-9, '-' and '_'.
+func CheckID(id string) error {
+	if len(id) < minIDLen || len(id) > maxIDLen {
+		return invalid("id", "has %d bytes; %d to %d of A-Za-z0-9_- are allowed", len(id), minIDLen, maxIDLen)
+	}
+	for i := range len(id) {
+		if c := id[i]; sextet(c) == 0 && c != 'A' {
+			return invalid("id", "has a character at position %d that is not one of A-Za-z0-9_-", i)
+		}
+	}
+	return nil
+}
+
+// EpochID is the id of the user's epoch record: the partition in hex, a dot and
+// the user key. The dot keeps it apart from every session id.
+func EpochID(user UserKey) string {
+	return hex.EncodeToString([]byte{byte(user.Partition())}) + "." + string(user)
+}
+
+func isEpochID(id string) bool {
+	return len(id) == 3+userKeyLen && id[2] == '.'
+}
+
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	}
+	return -1
+}

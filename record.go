@@ -1,0 +1,181 @@
+package perdure
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Kind says what a record is.
+type Kind uint8
+
+const (
+	// KindSession is a session, live until its deadline.
+	KindSession Kind = iota + 1
+	// KindTombstone stands in the place of a deleted session until its horizon.
+	KindTombstone
+	// KindEpoch says that all of a user's sessions born before its version are
+	// dead, but for those that its body excepts.
+	KindEpoch
+)
+
+// Reason says why a change was made. A tombstone keeps the reason it stands for.
+type Reason uint8
+
+const (
+	ReasonNone        Reason = iota
+	ReasonLogout             // deleted by its id
+	ReasonRevoked            // ended by an operator
+	ReasonUserRevoked        // ended with all sessions of its user
+	ReasonRotated            // replaced by a successor under a new id
+	ReasonParentEnded        // its id came from a rotation of a session that was ended
+	ReasonExpired            // reached its deadline
+	ReasonMerged             // came from another store: migration, restore, replay, replica
+)
+
+var reasonNames = [...]string{"", "logout", "revoked", "user_revoked", "rotated", "parent_ended", "expired", "merged"}
+
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return fmt.Sprintf("reason_%d", uint8(r))
+}
+
+// Header is the part of a record that a backend reads: fixed in size but for
+// the parent, never sealed, and free of anything private.
+type Header struct {
+	Kind   Kind
+	Reason Reason // why a tombstone stands; ReasonNone in a session
+	// Version is that of the last write. Touching does not change it.
+	Version Version
+	// Born is the first version. Its time is the creation time, and a rotated
+	// session inherits it from its parent.
+	Born Version
+	// Expiry ends a session, whatever else happens.
+	Expiry Millis
+	// Horizon is fixed at birth: expiry never passes it, and a tombstone stands
+	// until then plus the clock skew allowed.
+	Horizon Millis
+	// LastAccess only grows.
+	LastAccess Millis
+	// Idle ends a session so long after its last access; 0 is never.
+	Idle Millis
+	// User is empty where it is not known: in the tombstone of an unknown id.
+	User UserKey
+	// Parent is the id that this session had before it was rotated, or empty.
+	Parent string
+}
+
+// Record is what backends move: a header that they read and a body that they do
+// not. The body of a session is opaque (perhaps sealed); that of a tombstone or
+// an epoch is plain and belongs to the merge.
+type Record struct {
+	ID string
+	Header
+	Body string
+}
+
+// Exists reports whether there is a record at all, live or not. The zero Record
+// is how a backend says that it holds nothing under an id.
+func (r Record) Exists() bool { return r.Kind != 0 }
+
+// Deadline is when a session ends: at its expiry, or idle before that.
+func (h *Header) Deadline() Millis {
+	if h.Idle > 0 {
+		return min(h.Expiry, h.LastAccess+h.Idle)
+	}
+	return h.Expiry
+}
+
+// Live reports whether this is a session that has not reached its deadline.
+func (h *Header) Live(now Millis) bool {
+	return h.Kind == KindSession && now < h.Deadline()
+}
+
+// Ended reports whether this is the tombstone of a session that was ended for
+// good, rather than replaced by its successor.
+func (h *Header) Ended() bool {
+	return h.Kind == KindTombstone && h.Reason != ReasonRotated
+}
+
+// The layout of an encoded record, format 1. All numbers are big-endian; times
+// are 48 bits. docs/storage.md is the reference, and the Redis scripts read the
+// same offsets.
+const (
+	recordFormat = 1
+
+	offKind       = 1
+	offReason     = 2
+	offVersion    = 3
+	offBorn       = 15
+	offExpiry     = 27
+	offHorizon    = 33
+	offLastAccess = 39
+	offIdle       = 45
+	offUser       = 51
+	offParentLen  = 73
+	offParent     = 74
+
+	millisSize = 6
+	maxMillis  = 1<<48 - 1
+)
+
+// EncodedSize is the length of what Append adds.
+func (r *Record) EncodedSize() int { return offParent + len(r.Parent) + len(r.Body) }
+
+// Append encodes the record, without its id, which is its key.
+func (r *Record) Append(b []byte) []byte {
+	b = append(b, recordFormat, byte(r.Kind), byte(r.Reason))
+	b = r.Version.append(b)
+	b = r.Born.append(b)
+	b = appendMillis(b, r.Expiry)
+	b = appendMillis(b, r.Horizon)
+	b = appendMillis(b, r.LastAccess)
+	b = appendMillis(b, r.Idle)
+	var user [userKeyLen]byte // zeroes where the user is not known
+	copy(user[:], r.User)
+	b = append(b, user[:]...)
+	b = append(b, byte(len(r.Parent)))
+	b = append(b, r.Parent...)
+	return append(b, r.Body...)
+}
+
+// DecodeRecord reads what Append wrote. The record shares the memory of value.
+// It returns an ErrFormat.
+func DecodeRecord(id, value string) (Record, error) {
+	if len(value) > 0 && value[0] != recordFormat {
+		return Record{}, fmt.Errorf("%w: %s has format %d and this build reads format %d; upgrade this process", ErrFormat, clip(id), value[0], recordFormat)
+	}
+	if len(value) < offParent || len(value) < offParent+int(value[offParentLen]) {
+		return Record{}, fmt.Errorf("%w: %s is cut short at %d bytes", ErrFormat, clip(id), len(value))
+	}
+	body := offParent + int(value[offParentLen])
+	r := Record{ID: id, Body: value[body:], Header: Header{
+		Kind:       Kind(value[offKind]),
+		Reason:     Reason(value[offReason]),
+		Version:    versionAt(value[offVersion:]),
+		Born:       versionAt(value[offBorn:]),
+		Expiry:     millisAt(value, offExpiry),
+		Horizon:    millisAt(value, offHorizon),
+		LastAccess: millisAt(value, offLastAccess),
+		Idle:       millisAt(value, offIdle),
+		Parent:     value[offParent:body],
+	}}
+	if value[offUser] != 0 {
+		r.User = UserKey(value[offUser:offParentLen])
+	}
+	if r.Kind < KindSession || r.Kind > KindEpoch {
+		return Record{}, fmt.Errorf("%w: %s is of unknown kind %d", ErrFormat, clip(id), r.Kind)
+	}
+	return r, nil
+}
+
+func appendMillis(b []byte, m Millis) []byte {
+	var wide [8]byte
+	binary.BigEndian.PutUint64(wide[:], uint64(m))
+	return append(b, wide[2:]...)
+}
+
+func millisAt(s string, off int) Millis {
+	return Millis(bigEndian(s[off : off+millisSize]))
+}
