@@ -194,8 +194,6 @@ type UserRemoval struct {
 	// Epoch is put first, as by OpPut with Base. The tombstones get its Version.
 	Epoch Record
 	Base  Version
-	// BornBefore spares sessions born after it; zero spares none for its age.
-	BornBefore Version
 	// Except are the ids that stay.
 	Except []string
 	// Reason is that of the tombstones.

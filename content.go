@@ -1,0 +1,165 @@
+package perdure
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// content is the body of a session once it is open: what belongs to the user,
+// and the version of each field that changed since birth.
+type content struct {
+	userID   string
+	username string
+	roles    []string
+	metadata Metadata
+	// root is the first id of a chain of rotations; empty before the first.
+	root string
+	// changes are in the order of their field names. A field that is not here
+	// has the version Born; a metadata key that is here but not in metadata was
+	// removed at that version.
+	changes []fieldVersion
+}
+
+type fieldVersion struct {
+	field   string
+	version Version
+}
+
+// The names of fields in changes.
+const (
+	fieldUsername = "u"
+	fieldRoles    = "r"
+	fieldExpiry   = "x"
+	fieldMetadata = "m" // followed by the key
+)
+
+const contentFormat = 1
+
+func (c *content) encode() []byte {
+	b := make([]byte, 0, 64+len(c.userID)+len(c.username)+len(c.metadata.packed)+16*len(c.roles))
+	b = append(b, contentFormat)
+	b = appendString(b, c.userID)
+	b = appendString(b, c.username)
+	b = binary.AppendUvarint(b, uint64(len(c.roles)))
+	for _, role := range c.roles {
+		b = appendString(b, role)
+	}
+	b = appendString(b, c.metadata.packed)
+	if c.root == "" && len(c.changes) == 0 {
+		return b // a session as it was born ends here
+	}
+	b = appendString(b, c.root)
+	for _, change := range c.changes {
+		b = change.version.append(appendString(b, change.field))
+	}
+	return b
+}
+
+// decodeContent reads what encode wrote; its strings share the memory of body.
+// It returns an ErrFormat.
+func decodeContent(body string) (c content, err error) {
+	rest, err := c.decodeFields(body)
+	if err != nil || rest == "" {
+		return c, err
+	}
+	var ok bool
+	if c.root, rest, ok = cutString(rest); !ok {
+		return c, errContent
+	}
+	for rest != "" {
+		var change fieldVersion
+		if change.field, rest, ok = cutString(rest); !ok || len(rest) < versionSize {
+			return c, errContent
+		}
+		change.version, rest = versionAt(rest), rest[versionSize:]
+		c.changes = append(c.changes, change)
+	}
+	return c, nil
+}
+
+var errContent = fmt.Errorf("%w: the session's body is damaged", ErrFormat)
+
+// decodeFields reads what a Session shows and returns what follows.
+func (c *content) decodeFields(body string) (rest string, err error) {
+	if body == "" || body[0] != contentFormat {
+		return "", errContent
+	}
+	var ok bool
+	if c.userID, rest, ok = cutString(body[1:]); !ok {
+		return "", errContent
+	}
+	if c.username, rest, ok = cutString(rest); !ok {
+		return "", errContent
+	}
+	roles, rest, ok := cutUvarint(rest)
+	if !ok || roles > maxRoles {
+		return "", errContent
+	}
+	c.roles = make([]string, roles)
+	for i := range c.roles {
+		if c.roles[i], rest, ok = cutString(rest); !ok {
+			return "", errContent
+		}
+	}
+	if c.metadata.packed, rest, ok = cutString(rest); !ok {
+		return "", errContent
+	}
+	return rest, nil
+}
+
+// version is that of the field: Born unless it changed since.
+func (c *content) version(field string, born Version) Version {
+	if i, ok := c.find(field); ok {
+		return c.changes[i].version
+	}
+	return born
+}
+
+// mark records that the field was written at version.
+func (c *content) mark(field string, version Version) {
+	i, ok := c.find(field)
+	if !ok {
+		c.changes = slices.Insert(c.changes, i, fieldVersion{field: field})
+	}
+	c.changes[i].version = version
+}
+
+func (c *content) find(field string) (int, bool) {
+	return slices.BinarySearchFunc(c.changes, field, func(change fieldVersion, field string) int {
+		return cmp.Compare(change.field, field)
+	})
+}
+
+// apply makes the patch's changes at version. The expiry belongs to the header
+// and is only marked here.
+func (c *content) apply(p *Patch, metadata map[string]string, version Version) {
+	if p.Username != nil {
+		c.username = *p.Username
+		c.mark(fieldUsername, version)
+	}
+	if p.Roles != nil {
+		c.roles = p.Roles
+		c.mark(fieldRoles, version)
+	}
+	if len(metadata) > 0 {
+		raw := c.metadata.raw()
+		for key, value := range metadata {
+			_, present := raw[key]
+			switch {
+			case value != "null":
+				raw[key] = value
+			case present:
+				delete(raw, key)
+			default:
+				continue // what is not there cannot be removed
+			}
+			c.mark(fieldMetadata+key, version)
+		}
+		c.metadata = packMetadata(raw)
+	}
+	if !p.ExpiresAt.IsZero() {
+		c.mark(fieldExpiry, version)
+	}
+}

@@ -1,0 +1,110 @@
+package perdure
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Create makes a new session: one round trip. It returns an ErrInvalid that
+// names the field, or ErrExists where Data.ID is taken.
+func (s *Store) Create(ctx context.Context, data Data) (Session, error) {
+	call := s.call(ActionCreate, Target{SessionID: data.ID, UserID: data.UserID})
+	session, err := s.create(ctx, &data)
+	call.event.SessionID = session.ID
+	return session, call.end(ctx, err)
+}
+
+func (s *Store) create(ctx context.Context, data *Data) (Session, error) {
+	if err := data.validate(); err != nil {
+		return Session{}, err
+	}
+	if err := s.allow(ctx, ActionCreate, Target{SessionID: data.ID, UserID: data.UserID}); err != nil {
+		return Session{}, err
+	}
+	expiry, err := s.expiry(data.TTL, data.ExpiresAt)
+	if err != nil {
+		return Session{}, err
+	}
+	metadata, err := encodeMetadata(data.Metadata)
+	if err != nil {
+		return Session{}, err
+	}
+	c := content{userID: data.UserID, username: data.Username, roles: slices.Clone(data.Roles), metadata: packMetadata(metadata)}
+	body, err := s.encode(&c)
+	if err != nil {
+		return Session{}, err
+	}
+	user := s.options.Codec.UserKey(data.UserID)
+	r := Record{ID: data.ID, Header: Header{
+		Kind: KindSession, Expiry: expiry, Idle: Millis(s.options.IdleTimeout.Milliseconds()), User: user,
+	}}
+	if r.ID == "" {
+		r.ID = NewID(user.Partition())
+	}
+	if err := s.insert(ctx, &r, body); err != nil {
+		return Session{}, err
+	}
+	return newSession(&r, &c), nil
+}
+
+// insert gives the record its birth and puts it. An epoch in its way came from
+// a clock ahead of ours: the session is born after it.
+func (s *Store) insert(ctx context.Context, r *Record, body []byte) (err error) {
+	var epoch Version
+	for range maxAttempts {
+		r.Born = s.clock.Tick(epoch)
+		r.Version, r.LastAccess = r.Born, r.Born.Millis()
+		r.Horizon = max(r.Expiry, r.LastAccess+Millis(s.options.Horizon.Milliseconds()))
+		if r.Body, err = s.options.Codec.Seal(r, body); err != nil {
+			return err
+		}
+		result, err := s.merger.applyOne(ctx, Batch{{Op: OpPut, Record: *r}})
+		switch {
+		case err != nil:
+			return err
+		case result.Outcome == Applied:
+			return nil
+		case result.Stored.Kind != KindEpoch:
+			return fmt.Errorf("%w: %s", ErrExists, r.ID)
+		}
+		epoch = result.Stored.Version
+	}
+	return fmt.Errorf("%w: the user's sessions are being revoked faster than one can be created", ErrUnavailable)
+}
+
+// expiry is the end of a new session.
+func (s *Store) expiry(ttl time.Duration, at time.Time) (Millis, error) {
+	now := s.clock.Now()
+	if ttl == 0 {
+		ttl = s.options.TTL
+	}
+	expiry := now + Millis(ttl.Milliseconds())
+	if !at.IsZero() {
+		expiry = MillisOf(at)
+	}
+	switch {
+	case expiry <= now:
+		return 0, errPast(expiry, now)
+	case expiry > now+Millis(s.options.MaxTTL.Milliseconds()):
+		return 0, invalid("expiresAt", "is more than %v from now, the longest life allowed", s.options.MaxTTL)
+	}
+	return expiry, nil
+}
+
+func errPast(expiry, now Millis) error {
+	return invalid("expiresAt", "is %s, which is not after now (%s)", expiry.Time().Format(time.RFC3339Nano), now.Time().Format(time.RFC3339Nano))
+}
+
+// encode is the body of a session, within bounds.
+func (s *Store) encode(c *content) ([]byte, error) {
+	if size := c.metadata.jsonSize(); size > s.options.MaxMetadata {
+		return nil, invalid("metadata", "has %d bytes; at most %d are allowed", size, s.options.MaxMetadata)
+	}
+	body := c.encode()
+	if most := 2*s.options.MaxMetadata + maxRoles*maxRoleSize + 4*maxNameSize; len(body) > most {
+		return nil, invalid("metadata", "has had too many different keys in this session's life; its record would have %d bytes and %d are allowed", len(body), most)
+	}
+	return body, nil
+}

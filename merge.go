@@ -1,0 +1,244 @@
+package perdure
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// merge joins two records of one id: the heart of migration, restore, replay,
+// replication and online writes alike. It is commutative, associative and
+// idempotent in all that a record says; only the version of a join that equals
+// neither side is new each time, so that two different records never share one.
+//
+// What is deleted stays deleted; of two live records each field is taken from
+// the side that wrote it later.
+func merge(a, b Record, clock *Clock, codec Codec) (Record, error) {
+	if a.Kind != b.Kind {
+		switch {
+		case a.Kind == KindTombstone && b.Kind == KindSession:
+			return absorb(a, b), nil
+		case b.Kind == KindTombstone && a.Kind == KindSession:
+			return absorb(b, a), nil
+		}
+		return Record{}, fmt.Errorf("%w: records of kinds %d and %d share an id", ErrFormat, a.Kind, b.Kind)
+	}
+	join := join{Record: a, clock: clock}
+	join.header(a, b)
+	var err error
+	switch a.Kind {
+	case KindSession:
+		err = join.sessions(a, b, codec)
+	case KindTombstone:
+		err = join.tombstones(a, b)
+	case KindEpoch:
+		err = join.epochs(a, b)
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	join.stamp(a, b)
+	return join.Record, nil
+}
+
+// absorb is a tombstone that has met the session it stands for: it learns what
+// it may not have known.
+func absorb(tomb, session Record) Record {
+	tomb.Horizon = max(tomb.Horizon, session.Horizon)
+	tomb.LastAccess = max(tomb.LastAccess, session.LastAccess)
+	if tomb.Born.IsZero() {
+		tomb.Born, tomb.Expiry, tomb.Idle = session.Born, session.Expiry, session.Idle
+		tomb.User, tomb.Parent = session.User, session.Parent
+	}
+	return tomb
+}
+
+// join is a merge under way.
+type join struct {
+	Record
+	clock        *Clock
+	fromA, fromB bool // whether either side gave something that the other lacks
+}
+
+// header joins what is fixed at birth, and so differs only where a foreign
+// session was brought in twice, and the last access.
+func (j *join) header(a, b Record) {
+	j.LastAccess = max(a.LastAccess, b.LastAccess)
+	j.Horizon = max(a.Horizon, b.Horizon)
+	j.Idle = max(a.Idle, b.Idle)
+	j.User = max(a.User, b.User)
+	j.Parent = max(a.Parent, b.Parent)
+	j.Born = a.Born
+	if a.Born.IsZero() || !b.Born.IsZero() && b.Born.Before(a.Born) {
+		j.Born = b.Born
+	}
+}
+
+// stamp gives the join its version: that of a side which it equals and whose
+// version is the later, else a new one.
+func (j *join) stamp(a, b Record) {
+	switch order := a.Version.Compare(b.Version); {
+	case !j.fromA && !j.fromB:
+		j.Version = later(a.Version, b.Version)
+	case !j.fromB && order > 0:
+		j.Version = a.Version
+	case !j.fromA && order < 0:
+		j.Version = b.Version
+	default:
+		j.Version = j.clock.Tick(a.Version, b.Version)
+	}
+}
+
+// pick decides a field: the later version, or, where foreign sessions share
+// one, the greater value, so that both sides decide alike.
+func (j *join) pick(versions, values int) (takeB bool) {
+	order := cmp.Or(versions, values)
+	j.fromA = j.fromA || order > 0
+	j.fromB = j.fromB || order < 0
+	return order < 0
+}
+
+func (j *join) sessions(a, b Record, codec Codec) error {
+	ca, err := openContent(&a, codec)
+	if err != nil {
+		return err
+	}
+	cb, err := openContent(&b, codec)
+	if err != nil {
+		return err
+	}
+	merged := content{userID: max(ca.userID, cb.userID), root: max(ca.root, cb.root), username: ca.username, roles: ca.roles}
+	take := func(field string, values int) bool {
+		va, vb := ca.version(field, a.Born), cb.version(field, b.Born)
+		if v := later(va, vb); v != j.Born {
+			merged.mark(field, v)
+		}
+		return j.pick(va.Compare(vb), values)
+	}
+	if take(fieldUsername, cmp.Compare(ca.username, cb.username)) {
+		merged.username = cb.username
+	}
+	if take(fieldRoles, slices.Compare(ca.roles, cb.roles)) {
+		merged.roles = cb.roles
+	}
+	if take(fieldExpiry, cmp.Compare(a.Expiry, b.Expiry)) {
+		j.Expiry = b.Expiry
+	}
+	merged.metadata = j.metadata(&ca, &cb, a.Born, b.Born, &merged)
+	switch {
+	case !j.fromB:
+		j.Body = a.Body
+	case !j.fromA:
+		j.Body = b.Body
+	default:
+		j.Body, err = codec.Seal(&j.Record, merged.encode())
+	}
+	return err
+}
+
+// metadata joins key by key. A key that one side lacks and never removed was
+// not there before the other side wrote it.
+func (j *join) metadata(ca, cb *content, bornA, bornB Version, merged *content) Metadata {
+	rawA, rawB := ca.metadata.raw(), cb.metadata.raw()
+	keys := map[string]bool{}
+	for _, raw := range []map[string]string{rawA, rawB} {
+		for key := range raw {
+			keys[key] = true
+		}
+	}
+	for _, c := range []*content{ca, cb} {
+		for _, change := range c.changes {
+			if change.field[:1] == fieldMetadata {
+				keys[change.field[1:]] = true
+			}
+		}
+	}
+	versionOf := func(c *content, raw map[string]string, key string, born Version) Version {
+		if _, ok := raw[key]; !ok {
+			born = Version{}
+		}
+		return c.version(fieldMetadata+key, born)
+	}
+	raw := make(map[string]string, len(keys))
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		va, vb := versionOf(ca, rawA, key, bornA), versionOf(cb, rawB, key, bornB)
+		if v := later(va, vb); v != j.Born {
+			merged.mark(fieldMetadata+key, v)
+		}
+		value, ok := rawA[key]
+		if j.pick(va.Compare(vb), cmp.Compare(rawA[key], rawB[key])) {
+			value, ok = rawB[key]
+		}
+		if ok {
+			raw[key] = value
+		}
+	}
+	return packMetadata(raw)
+}
+
+// tombstones keeps the reason that ends more, and all successors that either
+// names.
+func (j *join) tombstones(a, b Record) error {
+	successorsA, err := successors(a)
+	if err != nil {
+		return err
+	}
+	successorsB, err := successors(b)
+	if err != nil {
+		return err
+	}
+	if j.pick(finality(b.Reason)-finality(a.Reason), 0) {
+		j.Reason = b.Reason
+	}
+	j.Expiry = max(a.Expiry, b.Expiry)
+	j.Body = j.union(successorsA, successorsB)
+	return nil
+}
+
+// finality orders the reasons of tombstones: the least wins a merge, and a
+// rotation, which ends nothing, loses to all.
+func finality(r Reason) int {
+	if r == ReasonRotated {
+		return 256
+	}
+	return int(r)
+}
+
+// union is the body that names the successors of both sides.
+func (j *join) union(a, b []string) string {
+	all := slices.Sorted(slices.Values(append(slices.Clone(a), b...)))
+	all = slices.Compact(all)
+	j.fromA = j.fromA || len(all) > len(b)
+	j.fromB = j.fromB || len(all) > len(a)
+	return encodeSuccessors(all...)
+}
+
+func encodeSuccessors(ids ...string) string {
+	var b []byte
+	for _, id := range ids {
+		b = appendString(b, id)
+	}
+	return string(b)
+}
+
+// successors are the ids that a tombstone's session was rotated to: one, unless
+// both sides of a partition rotated it.
+func successors(tomb Record) (ids []string, err error) {
+	for rest := tomb.Body; rest != ""; {
+		id, next, ok := cutString(rest)
+		if !ok {
+			return nil, fmt.Errorf("%w: the tombstone of %s is damaged", ErrFormat, tomb.ID)
+		}
+		ids, rest = append(ids, id), next
+	}
+	return ids, nil
+}
+
+func openContent(r *Record, codec Codec) (content, error) {
+	body, err := codec.Open(r)
+	if err != nil {
+		return content{}, err
+	}
+	return decodeContent(body)
+}

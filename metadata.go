@@ -1,0 +1,225 @@
+package perdure
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Metadata is a session's JSON object as it is stored: an immutable list of keys
+// in ascending order, each with its value as raw JSON. The zero Metadata is the
+// empty object. Reading it allocates nothing; decoding a value is up to the
+// caller, so numbers keep every digit.
+type Metadata struct {
+	// packed is a run of (key length, key, value length, value).
+	packed string
+}
+
+// All yields the keys in ascending order with their raw values.
+func (m Metadata) All() iter.Seq2[string, json.RawMessage] {
+	return func(yield func(string, json.RawMessage) bool) {
+		for key, raw := range m.entries() {
+			if !yield(key, json.RawMessage(raw)) {
+				return
+			}
+		}
+	}
+}
+
+// Raw returns the value of key as JSON text, and whether there is one.
+func (m Metadata) Raw(key string) (json.RawMessage, bool) {
+	for k, raw := range m.entries() {
+		if k == key {
+			return json.RawMessage(raw), true
+		}
+	}
+	return nil, false
+}
+
+// Decode stores the value of key in the variable that into points to, as
+// json.Unmarshal does. Where there is no such key it returns false and leaves
+// the variable alone.
+func (m Metadata) Decode(key string, into any) (bool, error) {
+	raw, ok := m.Raw(key)
+	if !ok {
+		return false, nil
+	}
+	return true, json.Unmarshal(raw, into)
+}
+
+// String returns the value of key where that is a JSON string, else "".
+func (m Metadata) String(key string) (s string) {
+	if ok, err := m.Decode(key, &s); !ok || err != nil {
+		return ""
+	}
+	return s
+}
+
+// Len is the number of keys.
+func (m Metadata) Len() (n int) {
+	for range m.entries() {
+		n++
+	}
+	return n
+}
+
+// Map decodes the whole object as json.Unmarshal does into a map: numbers
+// become float64.
+func (m Metadata) Map() (map[string]any, error) {
+	object := map[string]any{}
+	for key, raw := range m.entries() {
+		var v any
+		if err := json.Unmarshal([]byte(raw), &v); err != nil {
+			return nil, err
+		}
+		object[key] = v
+	}
+	return object, nil
+}
+
+// MarshalJSON writes the object.
+func (m Metadata) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for key, raw := range m.entries() {
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		quoted, err := json.Marshal(key)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(append(b, quoted...), ':'), raw...)
+	}
+	return append(b, '}'), nil
+}
+
+// entries yields keys and raw values as substrings of packed.
+func (m Metadata) entries() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for rest := m.packed; rest != ""; {
+			var key, raw string
+			var ok bool
+			if key, rest, ok = cutString(rest); !ok {
+				return
+			}
+			if raw, rest, ok = cutString(rest); !ok {
+				return
+			}
+			if !yield(key, raw) {
+				return
+			}
+		}
+	}
+}
+
+// appendString writes the length of s and s.
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// cutString reads what appendString wrote.
+func cutString(s string) (value, rest string, ok bool) {
+	n, s, ok := cutUvarint(s)
+	if !ok || n > uint64(len(s)) {
+		return "", "", false
+	}
+	return s[:n], s[n:], true
+}
+
+// cutUvarint reads what binary.AppendUvarint wrote.
+func cutUvarint(s string) (n uint64, rest string, ok bool) {
+	for i := range min(len(s), binary.MaxVarintLen64) {
+		n |= uint64(s[i]&0x7f) << (7 * i)
+		if s[i] < 0x80 {
+			return n, s[i+1:], true
+		}
+	}
+	return 0, "", false
+}
+
+const maxMetadataDepth = 32
+
+// encodeMetadata turns the values that a caller gave into raw JSON; a nil value
+// stays "null". It returns an ErrInvalid that names the key.
+func encodeMetadata(object map[string]any) (map[string]string, error) {
+	raw := make(map[string]string, len(object))
+	for key, value := range object {
+		if !utf8.ValidString(key) {
+			return nil, invalid("metadata", "has a key that is not UTF-8")
+		}
+		b, err := compactJSON(value)
+		if err != nil {
+			return nil, invalid("metadata."+clip(key), "is not a JSON value: %v", err)
+		}
+		if depth(b) >= maxMetadataDepth {
+			return nil, invalid("metadata."+clip(key), "is nested too deeply; %d levels are allowed, the object itself being the first", maxMetadataDepth)
+		}
+		raw[key] = string(b)
+	}
+	return raw, nil
+}
+
+func compactJSON(value any) ([]byte, error) {
+	raw, ok := value.(json.RawMessage)
+	if !ok {
+		return json.Marshal(value)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, raw); err != nil {
+		return nil, err
+	}
+	return compact.Bytes(), nil
+}
+
+// depth counts the levels of arrays and objects in valid JSON.
+func depth(b []byte) (deepest int) {
+	level, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
+}
+
+// packMetadata is the stored form of raw values.
+func packMetadata(raw map[string]string) Metadata {
+	var b []byte
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		b = appendString(appendString(b, key), raw[key])
+	}
+	return Metadata{packed: string(b)}
+}
+
+// raw is the inverse of packMetadata; its strings do not share memory with m.
+func (m Metadata) raw() map[string]string {
+	raw := map[string]string{}
+	for key, value := range m.entries() {
+		raw[strings.Clone(key)] = strings.Clone(value)
+	}
+	return raw
+}
+
+// jsonSize is about the length of MarshalJSON: exact but for keys with
+// characters that JSON escapes.
+func (m Metadata) jsonSize() int {
+	size := len("{}")
+	for key, raw := range m.entries() {
+		size += len(`"":,`) + len(key) + len(raw)
+	}
+	return size
+}

@@ -1,0 +1,215 @@
+package perdure
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Get returns a live session. It costs one round trip, or none where the backend
+// has a near cache. It returns ErrNotFound for one that is not live.
+func (s *Store) Get(ctx context.Context, id string) (Session, error) {
+	call := s.call(ActionGet, Target{SessionID: id})
+	session, err := s.get(ctx, ActionGet, id)
+	call.event.UserID = session.UserID
+	return session, call.end(ctx, err)
+}
+
+func (s *Store) get(ctx context.Context, action Action, id string) (Session, error) {
+	r, err := s.live(ctx, id)
+	if err != nil {
+		return Session{}, err
+	}
+	session, err := s.open(&r)
+	if err != nil {
+		return Session{}, err
+	}
+	if err := s.allow(ctx, action, Target{SessionID: id, UserID: session.UserID}); err != nil {
+		return Session{}, err
+	}
+	return session, nil
+}
+
+// Exists reports whether the session is live.
+func (s *Store) Exists(ctx context.Context, id string) (bool, error) {
+	call := s.call(ActionExists, Target{SessionID: id})
+	_, err := s.get(ctx, ActionExists, id)
+	return found(call.end(ctx, err))
+}
+
+// GetMany returns those of the sessions that are live, in the order of ids and
+// each once, and the ids of those that are not: one round trip.
+func (s *Store) GetMany(ctx context.Context, ids []string) (sessions []Session, missing []string, err error) {
+	call := s.call(ActionGet, Target{})
+	sessions, missing, err = s.getMany(ctx, ids)
+	call.event.Count = len(sessions)
+	return sessions, missing, call.end(ctx, err)
+}
+
+func (s *Store) getMany(ctx context.Context, ids []string) (sessions []Session, missing []string, err error) {
+	asked := make([]string, 0, len(ids))
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		switch {
+		case seen[id]:
+		case CheckID(id) != nil:
+			missing = append(missing, id)
+		default:
+			asked = append(asked, id)
+		}
+		seen[id] = true
+	}
+	records, err := s.backend.Load(ctx, asked)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := s.clock.Now()
+	for i, r := range records {
+		if !r.Live(now) {
+			missing = append(missing, asked[i])
+			continue
+		}
+		session, err := s.open(&r)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := s.allow(ctx, ActionGet, Target{SessionID: r.ID, UserID: session.UserID}); err != nil {
+			return nil, nil, err
+		}
+		sessions = append(sessions, session)
+	}
+	return sessions, missing, nil
+}
+
+// GetByUserID returns all live sessions of the user, the newest first.
+func (s *Store) GetByUserID(ctx context.Context, userID string) ([]Session, error) {
+	call := s.call(ActionList, Target{UserID: userID})
+	var sessions []Session
+	query := ListQuery{UserID: userID, PageSize: maxPageSize}
+	for {
+		page, err := s.list(ctx, query)
+		if err != nil {
+			return nil, call.end(ctx, err)
+		}
+		sessions = append(sessions, page.Sessions...)
+		if query.PageToken = page.NextPageToken; query.PageToken == "" {
+			break
+		}
+	}
+	slices.SortFunc(sessions, func(a, b Session) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	call.event.Count = len(sessions)
+	return sessions, call.end(ctx, nil)
+}
+
+// ListQuery says which sessions to list.
+type ListQuery struct {
+	// UserID narrows the list to one user. Defaults to all.
+	UserID string
+	// PageSize is about how many sessions a page holds. Defaults to 100, at most
+	// 1000.
+	PageSize int
+	// PageToken is the NextPageToken of the page before; empty at the start. It
+	// outlives this process.
+	PageToken string
+}
+
+// SessionPage is one page of a list. It may be empty and yet not be the last.
+type SessionPage struct {
+	Sessions      []Session
+	NextPageToken string // empty at the end
+}
+
+const (
+	defaultPageSize = 100
+	maxPageSize     = 1000
+)
+
+// List returns a page of live sessions. One that lives from the first page to
+// the last, its expiry unchanged, is in one of them.
+func (s *Store) List(ctx context.Context, query ListQuery) (SessionPage, error) {
+	call := s.call(ActionList, Target{UserID: query.UserID})
+	page, err := s.list(ctx, query)
+	call.event.Count = len(page.Sessions)
+	return page, call.end(ctx, err)
+}
+
+func (s *Store) list(ctx context.Context, query ListQuery) (SessionPage, error) {
+	setDefault(&query.PageSize, defaultPageSize)
+	if query.PageSize < 0 || query.PageSize > maxPageSize {
+		return SessionPage{}, invalid("pageSize", "is %d; 1 to %d are allowed", query.PageSize, maxPageSize)
+	}
+	if err := s.allow(ctx, ActionList, Target{UserID: query.UserID}); err != nil {
+		return SessionPage{}, err
+	}
+	records, err := s.page(ctx, query)
+	if err != nil {
+		return SessionPage{}, err
+	}
+	page := SessionPage{NextPageToken: records.Next}
+	now := s.clock.Now()
+	for _, r := range records.Records {
+		if !r.Live(now) {
+			continue
+		}
+		session, err := s.open(&r)
+		if err != nil {
+			return SessionPage{}, fmt.Errorf("session %s: %w", r.ID, err)
+		}
+		page.Sessions = append(page.Sessions, session)
+	}
+	return page, nil
+}
+
+func (s *Store) page(ctx context.Context, query ListQuery) (Page, error) {
+	if query.UserID == "" {
+		return s.backend.Scan(ctx, ScanQuery{After: query.PageToken, Limit: query.PageSize})
+	}
+	if err := checkUserID(query.UserID); err != nil {
+		return Page{}, err
+	}
+	return s.backend.ListUser(ctx, s.options.Codec.UserKey(query.UserID), query.PageToken, query.PageSize)
+}
+
+// live returns the stored session if it is live, else ErrNotFound.
+func (s *Store) live(ctx context.Context, id string) (Record, error) {
+	if err := CheckID(id); err != nil {
+		return Record{}, err
+	}
+	r, err := s.backend.Get(ctx, id)
+	if err != nil {
+		return Record{}, err
+	}
+	if !r.Live(s.clock.Now()) {
+		return Record{}, ErrNotFound
+	}
+	return r, nil
+}
+
+// open is the session in a record.
+func (s *Store) open(r *Record) (Session, error) {
+	body, err := s.options.Codec.Open(r)
+	if err != nil {
+		return Session{}, err
+	}
+	var c content
+	if _, err := c.decodeFields(body); err != nil {
+		return Session{}, err
+	}
+	return newSession(r, &c), nil
+}
+
+func newSession(r *Record, c *content) Session {
+	return Session{
+		ID: r.ID, UserID: c.userID, Username: c.username, Roles: c.roles, Metadata: c.metadata,
+		CreatedAt: r.Born.Millis().Time(), ExpiresAt: r.Expiry.Time(), LastAccessedAt: r.LastAccess.Time(),
+		Version: r.Version,
+	}
+}
+
+// found turns ErrNotFound into an answer.
+func found(err error) (bool, error) {
+	if err == ErrNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,116 @@
+package perdure
+
+import "context"
+
+const pageSize = 500
+
+// mergeEpoch joins an epoch with the stored one, then ends the sessions of the
+// user that the join kills.
+func (m *Merger) mergeEpoch(ctx context.Context, r Record) (Merged, error) {
+	p := Write{Op: OpPut, Record: r, Reason: ReasonUserRevoked}
+	changed, err := m.settle(ctx, &p, m.join(&p))
+	if err != nil {
+		return Merged{}, err
+	}
+	for after := ""; ; {
+		page, err := m.Backend.ListUser(ctx, r.User, after, pageSize)
+		if err != nil {
+			return Merged{}, err
+		}
+		for _, session := range page.Records {
+			if err := m.endIfKilled(ctx, p.Record, session); err != nil {
+				return Merged{}, err
+			}
+		}
+		if after = page.Next; after == "" {
+			return Merged{Record: p.Record, Changed: changed}, nil
+		}
+	}
+}
+
+func (m *Merger) endIfKilled(ctx context.Context, epoch, session Record) error {
+	dead, err := m.killedBy(epoch, &session)
+	if err != nil || !dead {
+		return err
+	}
+	tomb := entomb(session, ReasonUserRevoked, m.Clock.Tick(session.Version))
+	_, _, err = m.end(ctx, Write{Op: OpRemove, Record: tomb})
+	return err
+}
+
+// revoke leaves an epoch for the user and ends all stored sessions but the
+// excepted ones, page by page. It returns the sessions as they stood before.
+func (m *Merger) revoke(ctx context.Context, user UserKey, except []string, horizon Millis, reason Reason) ([]Record, error) {
+	roots, except, err := m.roots(ctx, except)
+	if err != nil {
+		return nil, err
+	}
+	at := m.Clock.Tick()
+	e := epoch{at: at, except: roots}
+	removal := UserRemoval{
+		Epoch: Record{ID: EpochID(user), Body: e.encode(), Header: Header{
+			Kind: KindEpoch, Version: at, Born: at, User: user, Expiry: horizon, Horizon: horizon, LastAccess: at.Millis(),
+		}},
+		Except: except, Reason: reason, Limit: pageSize,
+	}
+	var ended []Record
+	for {
+		removed, err := m.Backend.RemoveUser(ctx, removal)
+		if err != nil {
+			return ended, err
+		}
+		if removed.Outcome == Conflict {
+			if removal.Epoch, err = merge(removal.Epoch, removed.Stored, m.Clock, m.codec()); err != nil {
+				return ended, err
+			}
+			removal.Base = removed.Stored.Version
+			continue
+		}
+		ended = append(ended, removed.Removed...)
+		if removed.Next == "" {
+			return ended, nil
+		}
+		removal.Base, removal.After = removal.Epoch.Version, removed.Next
+	}
+}
+
+// roots finds, for ids that a revocation spares, the roots of their chains of
+// rotations, and follows those that were rotated meanwhile to the living end.
+func (m *Merger) roots(ctx context.Context, ids []string) (map[string]Version, []string, error) {
+	roots := map[string]Version{}
+	var spared []string
+	for queue := ids; len(queue) > 0; {
+		records, err := m.Backend.Load(ctx, queue)
+		if err != nil {
+			return nil, nil, err
+		}
+		spared = append(spared, queue...)
+		queue = nil
+		for _, r := range records {
+			switch {
+			case r.Kind == KindSession:
+				root, err := m.root(&r)
+				if err != nil {
+					return nil, nil, err
+				}
+				roots[root] = Version{}
+			case r.Kind == KindTombstone && !r.Ended():
+				next, err := successors(r)
+				if err != nil {
+					return nil, nil, err
+				}
+				queue = append(queue, next...)
+			}
+		}
+	}
+	return roots, spared, nil
+}
+
+// root is the first id of the session's chain of rotations.
+func (m *Merger) root(session *Record) (string, error) {
+	c, err := openContent(session, m.codec())
+	if err != nil || c.root == "" {
+		return session.ID, err
+	}
+	return c.root, nil
+}

@@ -1,0 +1,93 @@
+package perdure
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Rotate gives the session a new id and ends the old one, in one atomic step:
+// against session fixation, at every change of privilege. The session keeps its
+// creation time and its horizon; with a ttl above zero it is extended to that
+// long from now, or to its horizon. Where two rotate one session at the same
+// time, one gets ErrNotFound.
+func (s *Store) Rotate(ctx context.Context, id string, ttl time.Duration) (Session, error) {
+	call := s.call(ActionRotate, Target{SessionID: id})
+	call.event.Reason = ReasonRotated
+	session, err := s.rotate(ctx, id, ttl)
+	call.event.UserID = session.UserID
+	return session, call.end(ctx, err)
+}
+
+func (s *Store) rotate(ctx context.Context, id string, ttl time.Duration) (Session, error) {
+	if ttl < 0 {
+		return Session{}, invalid("ttl", "is %v; it must not be negative", ttl)
+	}
+	stored, err := s.live(ctx, id)
+	if err != nil {
+		return Session{}, err
+	}
+	var epoch Version
+	for range maxAttempts {
+		successor, c, err := s.successor(ctx, &stored, ttl)
+		if err != nil {
+			return Session{}, err
+		}
+		tomb := entomb(stored, ReasonRotated, successor.Version)
+		tomb.Body = encodeSuccessors(successor.ID)
+		result, err := s.merger.applyOne(ctx, Batch{
+			{Op: OpPut, Record: successor, Epoch: epoch, Reason: ReasonRotated},
+			{Op: OpPut, Record: tomb, Base: stored.Version},
+		})
+		switch met := result.Stored; {
+		case err != nil:
+			return Session{}, err
+		case result.Outcome == Applied:
+			return newSession(&successor, &c), nil
+		case met.Kind == KindEpoch:
+			dead, err := s.merger.killedBy(met, &stored)
+			if err != nil {
+				return Session{}, err
+			}
+			if dead {
+				return Session{}, ErrNotFound
+			}
+			epoch = met.Version
+		case met.ID == id && met.Live(s.clock.Now()):
+			stored = met
+		case met.ID == successor.ID:
+			return Session{}, fmt.Errorf("%w: %s", ErrExists, met.ID)
+		default:
+			return Session{}, ErrNotFound
+		}
+	}
+	return Session{}, fmt.Errorf("%w: %d other writers came first", ErrUnavailable, maxAttempts)
+}
+
+// successor is the session under its new id.
+func (s *Store) successor(ctx context.Context, stored *Record, ttl time.Duration) (Record, content, error) {
+	c, err := openContent(stored, s.options.Codec)
+	if err != nil {
+		return Record{}, c, err
+	}
+	if err := s.allow(ctx, ActionRotate, Target{SessionID: stored.ID, UserID: c.userID}); err != nil {
+		return Record{}, c, err
+	}
+	r := *stored
+	r.ID, r.Parent = NewID(PartitionOf(stored.ID)), stored.ID
+	r.Version = s.clock.Tick(stored.Version)
+	now := s.clock.Now()
+	r.LastAccess = max(r.LastAccess, now)
+	if ttl > 0 {
+		r.Expiry = min(now+Millis(ttl.Milliseconds()), r.Horizon)
+		c.mark(fieldExpiry, r.Version)
+		if r.Expiry <= now {
+			return r, c, errPast(r.Expiry, now)
+		}
+	}
+	if c.root == "" {
+		c.root = stored.ID
+	}
+	r.Body, err = s.options.Codec.Seal(&r, c.encode())
+	return r, c, err
+}

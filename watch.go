@@ -1,0 +1,47 @@
+package perdure
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+)
+
+const (
+	watchLimit = 1000
+	watchWait  = 30 * time.Second
+)
+
+// Watch yields changes as they come, in batches, from the cursor on: FromNow,
+// FromOldest, or the Next of a batch that was dealt with. It ends when ctx does.
+// Changes of one session come in the order in which they were made.
+//
+// An error ends it. After ErrFeedGap, when changes after the cursor are no
+// longer there, the batch that comes with the error has the cursor to go on
+// from, once the sessions were listed afresh. After ErrUnavailable, watch again
+// from the last Next.
+func (s *Store) Watch(ctx context.Context, cursor string) iter.Seq2[ChangeBatch, error] {
+	return func(yield func(ChangeBatch, error) bool) {
+		call := s.call(ActionWatch, Target{})
+		if err := s.allow(ctx, ActionWatch, Target{}); err != nil {
+			yield(ChangeBatch{}, call.end(ctx, err))
+			return
+		}
+		for {
+			batch, err := s.backend.Changes(ctx, cursor, watchLimit, watchWait)
+			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+				return
+			}
+			batch.Changes = slices.DeleteFunc(batch.Changes, func(c Change) bool { return c.Kind == UserRevoked })
+			if err != nil {
+				yield(batch, call.end(ctx, err))
+				return
+			}
+			cursor = batch.Next
+			if len(batch.Changes) > 0 && !yield(batch, nil) {
+				return
+			}
+		}
+	}
+}
