@@ -1,0 +1,31 @@
+.DEFAULT_GOAL := help
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the daemon and command line, ./perdure
+	go build -o perdure ./cmd/perdure
+
+test: lint ## all tests with the race detector, against real Redis processes (under 10 minutes on 2 cores)
+	go test -race -timeout 20m ./...
+
+lint: ## formatting and vet
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt these: $$unformatted"; exit 1; }
+	go vet ./...
+	cd benchmarks && go vet ./...
+
+fuzz: ## every fuzz target in turn, FUZZTIME each (10s by default)
+	@go list ./... | while read -r package; do \
+		go test -list '^Fuzz' "$$package" | grep '^Fuzz' | while read -r target; do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime "$${FUZZTIME:-10s}" "$$package" || exit 1; \
+		done || exit 1; \
+	done
+
+bench: ## perdure beside its peers, in one run, as a table of ratios
+	cd benchmarks && go run .
+
+proto: ## generate the RPC code from proto/ again
+	go run github.com/bufbuild/buf/cmd/buf@v1.75.0 generate
+
+.PHONY: help build test lint fuzz bench proto

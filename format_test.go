@@ -1,0 +1,261 @@
+package perdure
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func drawHeader(t *rapid.T) Header {
+	millis := func(label string) Millis { return Millis(rapid.Int64Range(0, maxMillis).Draw(t, label)) }
+	version := func(label string) Version {
+		return Version{Time: rapid.Uint64().Draw(t, label), Node: rapid.Uint32().Draw(t, label)}
+	}
+	h := Header{
+		Kind:    rapid.SampledFrom([]Kind{KindSession, KindTombstone, KindEpoch}).Draw(t, "kind"),
+		Reason:  Reason(rapid.Byte().Draw(t, "reason")),
+		Version: version("version"), Born: version("born"),
+		Expiry: millis("expiry"), Horizon: millis("horizon"), LastAccess: millis("lastAccess"), Idle: millis("idle"),
+		Parent: rapid.StringMatching(`([A-Za-z0-9_-]{16,128})?`).Draw(t, "parent"),
+	}
+	if rapid.Bool().Draw(t, "user is known") {
+		h.User = HashUser(rapid.String().Draw(t, "user"))
+	}
+	return h
+}
+
+func TestRecordRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := Record{ID: "id", Header: drawHeader(t), Body: string(rapid.SliceOf(rapid.Byte()).Draw(t, "body"))}
+		value := want.Append(nil)
+		if len(value) != want.EncodedSize() {
+			t.Fatalf("EncodedSize says %d and Append makes %d bytes", want.EncodedSize(), len(value))
+		}
+		got, err := DecodeRecord("id", string(value))
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v (%v), want %+v", got, err, want)
+		}
+	})
+}
+
+func TestRecordOfANewerFormatIsRefused(t *testing.T) {
+	r := testRecord(NewClock(nil))
+	value := r.Append(nil)
+	value[0] = recordFormat + 1
+	_, err := DecodeRecord(r.ID, string(value))
+	if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "format 2") || !strings.Contains(err.Error(), "upgrade") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func FuzzDecodeRecord(f *testing.F) {
+	r := testRecord(NewClock(nil))
+	f.Add(string(r.Append(nil)))
+	r.Parent = r.ID
+	f.Add(string(r.Append(nil)))
+	f.Add("")
+	f.Add("\x01")
+	f.Fuzz(func(t *testing.T, value string) {
+		r, err := DecodeRecord("id", value)
+		if err != nil {
+			if !errors.Is(err, ErrFormat) {
+				t.Fatalf("%v is not an ErrFormat", err)
+			}
+			return
+		}
+		again, err := DecodeRecord("id", string(r.Append(nil)))
+		if err != nil || !reflect.DeepEqual(again, r) {
+			t.Fatalf("%+v became %+v (%v)", r, again, err)
+		}
+	})
+}
+
+func FuzzDecodeContent(f *testing.F) {
+	clock := NewClock(nil)
+	c := content{userID: "u", username: "n", roles: []string{"r"}, metadata: packMetadata(map[string]string{"k": `"v"`})}
+	f.Add(string(c.encode()))
+	c.root = "root"
+	c.mark(fieldMetadata+"k", clock.Tick())
+	c.mark(fieldExpiry, clock.Tick())
+	f.Add(string(c.encode()))
+	f.Fuzz(func(t *testing.T, body string) {
+		c, err := decodeContent(body)
+		if err != nil {
+			if !errors.Is(err, ErrFormat) {
+				t.Fatalf("%v is not an ErrFormat", err)
+			}
+			return
+		}
+		c.metadata.Len()
+		if _, err := decodeContent(string(c.encode())); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func FuzzDecodeChange(f *testing.F) {
+	c := Change{Kind: Deleted, Reason: ReasonLogout, ID: NewID(7), User: HashUser("u"), Version: Version{Time: 9, Node: 8}}
+	f.Add(string(c.Append(nil)))
+	f.Fuzz(func(t *testing.T, s string) {
+		c, err := DecodeChange(s)
+		if err != nil {
+			if !errors.Is(err, ErrFormat) {
+				t.Fatalf("%v is not an ErrFormat", err)
+			}
+			return
+		}
+		if again, err := DecodeChange(string(c.Append(nil))); err != nil || again != c {
+			t.Fatalf("%+v became %+v (%v)", c, again, err)
+		}
+	})
+}
+
+func FuzzDecodeEpoch(f *testing.F) {
+	e := epoch{at: Version{Time: 1, Node: 2}, except: map[string]Version{"root": {Time: 1, Node: 1}}}
+	f.Add(e.encode())
+	f.Fuzz(func(t *testing.T, body string) {
+		e, err := decodeEpoch(Record{Header: Header{Kind: KindEpoch}, Body: body})
+		if err != nil {
+			return
+		}
+		if again, err := decodeEpoch(Record{Header: Header{Kind: KindEpoch}, Body: e.encode()}); err != nil || !again.equal(&e) {
+			t.Fatalf("%+v became %+v (%v)", e, again, err)
+		}
+	})
+}
+
+func FuzzParseVersion(f *testing.F) {
+	f.Add("0192f3a4b5c600019f3a2b1c")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, s string) {
+		v, err := ParseVersion(s)
+		if err != nil {
+			if !errors.Is(err, ErrInvalid) || len(err.Error()) > 300 {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		if again, err := ParseVersion(v.String()); err != nil || again != v {
+			t.Fatalf("%v became %v (%v)", v, again, err)
+		}
+	})
+}
+
+func TestVersionTextKeepsTheOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		version := func(label string) Version {
+			return Version{Time: rapid.Uint64().Draw(t, label), Node: rapid.Uint32().Draw(t, label)}
+		}
+		a, b := version("a"), version("b")
+		if !a.IsZero() && !b.IsZero() && a.Compare(b) != strings.Compare(a.String(), b.String()) {
+			t.Fatalf("%v and %v", a, b)
+		}
+	})
+}
+
+func TestClockNeverGoesBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.UnixMilli(1_000_000)
+		clock := NewClock(func() time.Time { return now })
+		var last Version
+		for range 50 {
+			now = now.Add(time.Duration(rapid.IntRange(-5, 5).Draw(t, "step")) * time.Millisecond)
+			seen := Version{Time: uint64(MillisOf(now)+Millis(rapid.IntRange(-5, 5).Draw(t, "seen")))<<16 | 0xffff, Node: rapid.Uint32().Draw(t, "node")}
+			v := clock.Tick(seen)
+			if !last.Before(v) || !seen.Before(v) || v.Millis() < MillisOf(now) {
+				t.Fatalf("at %v, after %v and having seen %v: %v", now, last, seen, v)
+			}
+			last = v
+		}
+	})
+}
+
+func TestIDs(t *testing.T) {
+	seen := map[string]bool{}
+	for i := range Partitions {
+		id := NewID(i)
+		if len(id) != nativeIDLen || seen[id] || CheckID(id) != nil || PartitionOf(id) != i {
+			t.Fatalf("partition %d: id %q in partition %d, %v", i, id, PartitionOf(id), CheckID(id))
+		}
+		seen[id] = true
+	}
+	perPartition := map[int]int{}
+	for i := range 100 * Partitions {
+		user := HashUser(time.UnixMilli(int64(i)).String())
+		if len(user) != userKeyLen || PartitionOf(NewID(user.Partition())) != user.Partition() || PartitionOf(EpochID(user)) != user.Partition() {
+			t.Fatalf("user key %q: partition %d", user, user.Partition())
+		}
+		perPartition[user.Partition()]++
+	}
+	for p := range Partitions {
+		if n := perPartition[p]; n < 40 || n > 180 {
+			t.Errorf("partition %d has %d of a mean of 100 users", p, n)
+		}
+	}
+}
+
+func TestForeignIDs(t *testing.T) {
+	for _, id := range []string{"123e4567-e89b-12d3-a456-426614174000", strings.Repeat("Z", 16), strings.Repeat("_-", 64)} {
+		if err := CheckID(id); err != nil {
+			t.Errorf("%q: %v", id, err)
+		}
+		if p := PartitionOf(id); p < 0 || p >= Partitions {
+			t.Errorf("%q: partition %d", id, p)
+		}
+	}
+	for _, id := range []string{"", "short", strings.Repeat("a", 15), strings.Repeat("a", 129), strings.Repeat("a", 16) + ":", strings.Repeat("a", 16) + "*", "has a space here!!", strings.Repeat("é", 16), EpochID(HashUser("u")), strings.Repeat("x", 1<<20)} {
+		err := CheckID(id)
+		if !errors.Is(err, ErrInvalid) || len(err.Error()) > 200 {
+			t.Errorf("%q: %v", clip(id), err)
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	raw, err := encodeMetadata(map[string]any{
+		"theme": "dark", "n": json.RawMessage(" 12345678901234567890 "), "nested": map[string]any{"a": []int{1}}, "quote\"": nil,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := packMetadata(raw)
+	b, err := json.Marshal(m)
+	if want := `{"n":12345678901234567890,"nested":{"a":[1]},"quote\"":null,"theme":"dark"}`; err != nil || string(b) != want {
+		t.Fatalf("got %s (%v), want %s", b, err, want)
+	}
+	if m.Len() != 4 || m.String("theme") != "dark" || m.String("n") != "" || m.String("none") != "" {
+		t.Fatalf("%d keys, theme %q", m.Len(), m.String("theme"))
+	}
+	var nested struct{ A []int }
+	if ok, err := m.Decode("nested", &nested); !ok || err != nil || !slices.Equal(nested.A, []int{1}) {
+		t.Fatalf("nested is %+v, %v, %v", nested, ok, err)
+	}
+	if b, err := json.Marshal(Metadata{}); err != nil || string(b) != "{}" {
+		t.Fatalf("the empty object is %s, %v", b, err)
+	}
+}
+
+func TestMetadataLimits(t *testing.T) {
+	nest := func(levels int) json.RawMessage {
+		return json.RawMessage(strings.Repeat("[", levels) + strings.Repeat("]", levels))
+	}
+	if _, err := encodeMetadata(map[string]any{"k": nest(31)}); err != nil {
+		t.Errorf("32 levels: %v", err)
+	}
+	for name, value := range map[string]any{
+		"33 levels": nest(32), "not JSON": json.RawMessage("{"), "no JSON form": make(chan int),
+	} {
+		if _, err := encodeMetadata(map[string]any{"k": value}); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "metadata.k") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := depth([]byte(`{"a":"[[[[\"[[","b":[1,{"c":[]}]}`)); got != 4 {
+		t.Errorf("depth %d, want 4", got)
+	}
+}
