@@ -42,13 +42,12 @@ func merge(a, b Record, clock *Clock, codec Codec) (Record, error) {
 	return join.Record, nil
 }
 
-// absorb is a tombstone that has met the session it stands for: it learns what
-// it may not have known.
+// absorb is a tombstone that has met the session it stands for: where it was
+// planted for an id that nobody knew, it learns what it stands for.
 func absorb(tomb, session Record) Record {
-	tomb.Horizon = max(tomb.Horizon, session.Horizon)
 	tomb.LastAccess = max(tomb.LastAccess, session.LastAccess)
 	if tomb.Born.IsZero() {
-		tomb.Born, tomb.Expiry, tomb.Idle = session.Born, session.Expiry, session.Idle
+		tomb.Born, tomb.Expiry, tomb.Idle, tomb.Horizon = session.Born, session.Expiry, session.Idle, session.Horizon
 		tomb.User, tomb.Parent = session.User, session.Parent
 	}
 	return tomb
@@ -61,11 +60,16 @@ type join struct {
 	fromA, fromB bool // whether either side gave something that the other lacks
 }
 
-// header joins what is fixed at birth, and so differs only where a foreign
-// session was brought in twice, and the last access.
+// header joins the last access, and what is fixed at birth: that differs only
+// where a foreign session was brought in twice, or a tombstone was planted.
 func (j *join) header(a, b Record) {
 	j.LastAccess = max(a.LastAccess, b.LastAccess)
-	j.Horizon = max(a.Horizon, b.Horizon)
+	switch {
+	case a.Born.IsZero() == b.Born.IsZero():
+		j.Horizon = max(a.Horizon, b.Horizon)
+	case a.Born.IsZero():
+		j.Horizon = b.Horizon
+	}
 	j.Idle = max(a.Idle, b.Idle)
 	j.User = max(a.User, b.User)
 	j.Parent = max(a.Parent, b.Parent)

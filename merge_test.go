@@ -43,6 +43,7 @@ func saidBy(t *rapid.T, r Record) said {
 		s.epoch = fmt.Sprint(e.at, e.except)
 	default:
 		s.body = r.Body
+		s.header.Expiry = 0 // the dead have none: only the horizon counts
 	}
 	return s
 }
@@ -74,7 +75,7 @@ func (f *fork) step(t *rapid.T) {
 	version := f.clock.Tick(r.Version)
 	var p Patch
 	metadata := map[string]string{}
-	switch rapid.IntRange(0, 7).Draw(t, "step") {
+	switch rapid.IntRange(0, 8).Draw(t, "step") {
 	case 0:
 		name := rapid.SampledFrom([]string{"", "ann", "bob"}).Draw(t, "username")
 		p.Username = &name
@@ -91,7 +92,10 @@ func (f *fork) step(t *rapid.T) {
 	case 6:
 		f.record = entomb(r, rapid.SampledFrom([]Reason{ReasonLogout, ReasonRevoked, ReasonUserRevoked}).Draw(t, "reason"), version)
 		return
-	case 7:
+	case 7: // as for an id that nobody knows
+		f.record = Record{ID: r.ID, Header: Header{Kind: KindTombstone, Reason: ReasonLogout, Version: version, Horizon: 9_000_000}}
+		return
+	case 8:
 		f.record = entomb(r, ReasonRotated, version)
 		f.record.Body = encodeSuccessors(fmt.Sprintf("successor-%s", version))
 		return
