@@ -92,7 +92,7 @@ func ExampleStore_Watch() {
 			log.Fatal(err)
 		}
 		for _, change := range batch.Changes {
-			fmt.Println(change.Kind, change.Reason)
+			fmt.Printf("%s %q\n", change.Kind, change.Reason)
 		}
 		// Keep batch.Next: it is where to go on, after a restart too.
 		if len(batch.Changes) == 2 {
@@ -100,8 +100,8 @@ func ExampleStore_Watch() {
 		}
 	}
 	// Output:
-	// created
-	// deleted logout
+	// created ""
+	// deleted "logout"
 }
 
 func ExampleStore_List() {
