@@ -19,37 +19,60 @@ func MillisOf(t time.Time) Millis { return Millis(t.UnixMilli()) }
 
 // Clock is a hybrid logical clock: close to physical time, never behind a
 // version it has issued or was shown. It is safe for concurrent use.
+//
+// Where physical time is set back by more than half the skew that backends
+// allow, the clock follows it under a new node id: it would else issue versions
+// that are refused until time has caught up.
 type Clock struct {
 	now  func() time.Time
+	face atomic.Pointer[face]
+}
+
+// face is what a clock has shown last, under one node id.
+type face struct {
 	node uint32
 	last atomic.Uint64
 }
+
+const maxLead = uint64(DefaultMaxClockSkew/time.Millisecond) / 2 << 16
 
 // NewClock makes a clock over now (nil means time.Now) with a random node id.
 func NewClock(now func() time.Time) *Clock {
 	if now == nil {
 		now = time.Now
 	}
+	c := &Clock{now: now}
+	c.face.Store(newFace())
+	return c
+}
+
+func newFace() *face {
 	var b [4]byte
 	rand.Read(b[:]) // never fails: it ends the program instead
-	return &Clock{now: now, node: binary.BigEndian.Uint32(b[:])}
+	return &face{node: binary.BigEndian.Uint32(b[:])}
 }
 
 // Now is the physical time.
 func (c *Clock) Now() Millis { return MillisOf(c.now()) }
 
-// Tick issues a version later than every version this clock issued and than
-// each of seen, and not behind physical time.
+// Tick issues a version later than each of seen and, unless physical time was
+// set back, than every version this clock issued.
 func (c *Clock) Tick(seen ...Version) Version {
-	floor := uint64(c.Now()) << 16
+	now := uint64(c.Now()) << 16
+	floor := now
 	for _, v := range seen {
 		floor = max(floor, v.Time+1)
 	}
 	for {
-		last := c.last.Load()
+		f := c.face.Load()
+		last := f.last.Load()
+		if last > now+maxLead && last >= floor {
+			c.face.CompareAndSwap(f, newFace())
+			continue
+		}
 		next := max(floor, last+1)
-		if c.last.CompareAndSwap(last, next) {
-			return Version{Time: next, Node: c.node}
+		if f.last.CompareAndSwap(last, next) {
+			return Version{Time: next, Node: f.node}
 		}
 	}
 }

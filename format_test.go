@@ -176,6 +176,24 @@ func TestClockNeverGoesBack(t *testing.T) {
 	})
 }
 
+func TestClockFollowsTimeThatIsSetBack(t *testing.T) {
+	now := time.UnixMilli(100_000_000)
+	clock := NewClock(func() time.Time { return now })
+	before := clock.Tick()
+	now = now.Add(-2 * time.Hour)
+	after := clock.Tick()
+	if after.Millis() != MillisOf(now) || after.Node == before.Node {
+		t.Errorf("at %d, after %v: %v", MillisOf(now), before, after)
+	}
+	// What was written before is still later than nothing that replaces it.
+	if v := clock.Tick(before); !before.Before(v) {
+		t.Errorf("%v does not come after %v", v, before)
+	}
+	if v := clock.Tick(); v.Millis() != MillisOf(now) {
+		t.Errorf("the clock has run ahead to %v at %d", v, MillisOf(now))
+	}
+}
+
 func TestIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for i := range Partitions {

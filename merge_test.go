@@ -56,7 +56,7 @@ type fork struct {
 
 func newFork(node uint32, now Millis, r Record) *fork {
 	c := NewClock(func() time.Time { return now.Time() })
-	c.node = node
+	c.face.Load().node = node
 	return &fork{clock: c, record: r}
 }
 

@@ -1,0 +1,183 @@
+package backendtest_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/backendtest"
+)
+
+// depots are the spaces that a test has opened.
+type depots struct {
+	mu   sync.Mutex
+	each map[string]*depot
+}
+
+func (d *depots) of(o backendtest.Options, b bug) *depot {
+	if b == spacesAreOne {
+		o.Space = o.Space[:10]
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.each[o.Space] == nil {
+		now := o.Now
+		if now == nil {
+			now = time.Now
+		}
+		d.each[o.Space] = &depot{
+			now: now, records: map[string]string{}, first: map[string]perdure.Millis{},
+			length: o.FeedLength, maxBytes: int(o.MaxBytes), news: make(chan struct{}),
+		}
+	}
+	return d.each[o.Space]
+}
+
+// config is that of the reference backend, which can do all that the kit asks
+// for.
+func config(b bug, stale int) backendtest.Config {
+	spaces := &depots{each: map[string]*depot{}}
+	return backendtest.Config{
+		Open: func(t testing.TB, o backendtest.Options) perdure.Backend {
+			return &reference{
+				depot: spaces.of(o, b), bug: b, stale: stale,
+				cache: map[string]cached{}, made: map[string]bool{}, closed: make(chan struct{}),
+			}
+		},
+		Shared: true, Durable: true, Clock: true, Stale: stale > 0,
+		FeedLength: 20, MaxBytes: 64 << 10,
+		Restart: func(t testing.TB, o backendtest.Options) {
+			if d := spaces.of(o, b); b == forgetsOnRestart {
+				d.forgetTheLast()
+			}
+		},
+		Lose: func(t testing.TB, o backendtest.Options) {
+			d := spaces.of(o, b)
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.records, d.feed, d.dropped, d.life = map[string]string{}, nil, 0, d.life+1
+		},
+		Overwrite: func(t testing.TB, o backendtest.Options, id, value string) {
+			d := spaces.of(o, b)
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.records[id] = value
+		},
+	}
+}
+
+func (d *depot) forgetTheLast() {
+	for id := range d.records {
+		delete(d.records, id)
+		return
+	}
+}
+
+func TestTheReferenceKeepsEveryLaw(t *testing.T) {
+	backendtest.Run(t, config(none, 0))
+}
+
+func TestTheReferenceKeepsEveryLawWithACache(t *testing.T) {
+	backendtest.Run(t, config(none, 3))
+}
+
+// TestTheReferenceKeepsEveryLawAlone claims none of what a backend may lack.
+func TestTheReferenceKeepsEveryLawAlone(t *testing.T) {
+	cfg := config(none, 0)
+	backendtest.Run(t, backendtest.Config{Open: cfg.Open})
+}
+
+// mutantVariable tells a process that it is to run the kit against a bug.
+const mutantVariable = "BACKENDTEST_MUTANT"
+
+// TestMutant is only run by TestEveryMutantIsCaught.
+func TestMutant(t *testing.T) {
+	b := bug(os.Getenv(mutantVariable))
+	if b == none {
+		t.Skip("no mutant is chosen")
+	}
+	stale := 0
+	if b == ownWritesAreNotSeen {
+		stale = 3
+	}
+	cfg := config(b, stale)
+	cfg.Patience = 2 * time.Second
+	backendtest.Run(t, cfg)
+}
+
+// TestEveryMutantIsCaught runs each law against the bugs that it is there to
+// catch, in a process of its own, and fails where the law finds nothing.
+func TestEveryMutantIsCaught(t *testing.T) {
+	for _, m := range mutants() {
+		t.Run(string(m.bug), func(t *testing.T) {
+			t.Parallel()
+			out := runMutant(t, m)
+			for _, law := range m.laws {
+				if !strings.Contains(out, "--- FAIL: TestMutant/"+law+" ") {
+					t.Errorf("%s does not catch it:\n%s", law, out)
+				}
+			}
+			if strings.Contains(out, "panic:") || strings.Contains(out, "DATA RACE") {
+				t.Errorf("the kit itself failed:\n%s", out)
+			}
+		})
+	}
+}
+
+// TestEveryLawCatchesSomething fails where a law has no bug to show that it can
+// fail, or the table names a law that is not there.
+func TestEveryLawCatchesSomething(t *testing.T) {
+	catches := map[string]bool{}
+	for _, m := range mutants() {
+		for _, law := range m.laws {
+			catches[law] = true
+		}
+	}
+	for _, law := range backendtest.Laws() {
+		if !catches[law] {
+			t.Errorf("no mutant shows that %s can fail", law)
+		}
+		delete(catches, law)
+	}
+	for law := range catches {
+		t.Errorf("there is no law %s", law)
+	}
+}
+
+// runMutant runs the laws that catch the mutant, and returns what go test
+// prints.
+func runMutant(t *testing.T, m mutant) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	chapters, laws := map[string]bool{}, []string{}
+	for _, law := range m.laws {
+		chapter, name, _ := strings.Cut(law, "/")
+		chapters[regexp.QuoteMeta(chapter)] = true
+		laws = append(laws, regexp.QuoteMeta(name))
+	}
+	pattern := "^TestMutant$/^(" + join(chapters) + ")$/^(" + strings.Join(laws, "|") + ")$"
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run="+pattern, "-test.v", "-rapid.nofailfile", "-rapid.shrinktime=1ms")
+	cmd.Env = append(os.Environ(), mutantVariable+"="+string(m.bug))
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("the kit ended with %v, want exit code 1", err)
+	}
+	return string(out)
+}
+
+func join(set map[string]bool) string {
+	var all []string
+	for s := range set {
+		all = append(all, s)
+	}
+	return strings.Join(all, "|")
+}

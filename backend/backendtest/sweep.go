@@ -1,0 +1,238 @@
+package backendtest
+
+import "github.com/perdure/perdure"
+
+func sweepLaws() []law {
+	return []law{
+		{"TakesASessionAtItsExpiry", sweepTakesASessionAtItsExpiry, nil},
+		{"TakesASessionAtItsIdleTimeout", sweepTakesASessionAtItsIdleTimeout, nil},
+		{"FollowsAChangedExpiry", sweepFollowsAChangedExpiry, nil},
+		{"FollowsAChangedIdleTimeout", sweepFollowsAChangedIdleTimeout, nil},
+		{"AnnouncesEachSessionOnce", sweepAnnouncesEachSessionOnce, nil},
+		{"PassesOverTheEnded", sweepPassesOverTheEnded, nil},
+		{"KeepsTombstonesToTheirHorizon", sweepKeepsTombstonesToTheirHorizon, nil},
+		{"LetsNothingPileUp", sweepLetsNothingPileUp, nil},
+		{"SaysWhetherMoreIsDue", sweepSaysWhetherMoreIsDue, nil},
+		{"TakesWhatCameExpired", sweepTakesWhatCameExpired, nil},
+	}
+}
+
+// wantSwept drains the store at now and fails unless exactly these sessions
+// expire; watch the feed before what is swept was last written.
+func (r *rig) wantSwept(w *watch, now perdure.Millis, gone ...perdure.Record) {
+	r.t.Helper()
+	if n := r.drain(r.a, now, 10); n != len(gone) {
+		r.t.Fatalf("the sweep at %d expired %d sessions, want %d", now, n, len(gone))
+	}
+	var want []expected
+	for _, session := range gone {
+		r.holdsNothing(session.ID)
+		want = append(want, change(perdure.Expired, perdure.ReasonExpired, session))
+	}
+	w.saw(want...)
+}
+
+func sweepTakesASessionAtItsExpiry(r *rig) {
+	u := r.user()
+	for _, id := range []string{r.id(u), r.alien(u)} {
+		session := r.create(r.sessionAs(u, id))
+		other := r.session(u)
+		other.Expiry++
+		r.create(other)
+		w := r.watch(r.b)
+		r.wantSwept(w, session.Expiry-1)
+		r.holds(session)
+		r.wantSwept(w, session.Expiry, session)
+		r.holds(other)
+		r.wantSwept(w, other.Expiry, other)
+	}
+	r.wantSame("the user's sessions", r.listing(r.b, u, 10), nil)
+}
+
+func sweepTakesASessionAtItsIdleTimeout(r *rig) {
+	u := r.user()
+	session, other := r.session(u), r.sessionAs(u, r.alien(u))
+	session.Idle, other.Idle = 10_000, 10_000
+	r.create(session)
+	r.create(other)
+	session.LastAccess += 9_000
+	r.applied(touch(session.ID, session.LastAccess))
+	w := r.watch(r.b)
+	r.wantSwept(w, other.LastAccess+9_999)
+	r.wantSwept(w, other.LastAccess+10_000, other)
+	r.wantSwept(w, session.LastAccess+9_999)
+	r.holds(session)
+	r.wantSwept(w, session.LastAccess+10_000, session)
+	late := r.session(u)
+	late.Idle = 3 * 3600_000
+	r.create(late)
+	w.read(10)
+	r.wantSwept(w, late.Expiry-1)
+	r.wantSwept(w, late.Expiry, late)
+}
+
+func sweepFollowsAChangedExpiry(r *rig) {
+	u := r.user()
+	longer, shorter := r.session(u), r.session(u)
+	old := longer.Expiry
+	shorter.Expiry = old
+	r.create(longer)
+	r.create(shorter)
+	moved := r.changed(longer)
+	moved.Expiry += 5000
+	r.applied(put(moved, longer.Version))
+	cut := r.changed(shorter)
+	cut.Expiry -= 5000
+	r.applied(put(cut, shorter.Version))
+	w := r.watch(r.b)
+	r.wantSwept(w, old-5001)
+	r.wantSwept(w, old-5000, cut)
+	r.wantSwept(w, old)
+	r.wantSwept(w, old+4999)
+	r.holds(moved)
+	r.wantSwept(w, old+5000, moved)
+}
+
+func sweepFollowsAChangedIdleTimeout(r *rig) {
+	u := r.user()
+	gained, lost := r.session(u), r.session(u)
+	lost.Idle = 1000
+	r.create(gained)
+	r.create(lost)
+	idle, steady := r.changed(gained), r.changed(lost)
+	idle.Idle, steady.Idle = 2000, 0
+	r.applied(put(idle, gained.Version))
+	r.applied(put(steady, lost.Version))
+	w := r.watch(r.b)
+	r.wantSwept(w, idle.LastAccess+1999)
+	r.wantSwept(w, idle.LastAccess+2000, idle)
+	r.wantSwept(w, steady.Expiry-1)
+	r.wantSwept(w, steady.Expiry, steady)
+}
+
+func sweepAnnouncesEachSessionOnce(r *rig) {
+	all := r.population(6, 10)
+	w := r.watch(r.b)
+	last := r.in(2 * hour)
+	r.wantSwept(w, last, all...)
+	r.wantSwept(w, last)
+	r.wantSwept(w, r.in(3*week))
+}
+
+// sweepPassesOverTheEnded: a session that was ended does not expire as well.
+func sweepPassesOverTheEnded(r *rig) {
+	u := r.user()
+	all := r.sessions(u, 9)
+	var dead []perdure.Record
+	for i, session := range all[:6] {
+		tomb := buried(session, r.version(), perdure.ReasonLogout)
+		if i%2 == 0 {
+			r.applied(remove(session.ID, tomb.Version, tomb.Reason))
+		} else {
+			r.applied(put(tomb, session.Version))
+		}
+		dead = append(dead, tomb)
+	}
+	q := r.removal(u, perdure.Version{})
+	q.Except = ids(all[8:])
+	r.revoke(r.a, q)
+	w := r.watch(r.b)
+	r.wantSwept(w, r.in(2*hour), all[8])
+	for _, tomb := range dead {
+		r.holds(tomb)
+	}
+	r.ended(q, all[6:8])
+}
+
+func sweepKeepsTombstonesToTheirHorizon(r *rig) {
+	u := r.user()
+	session := r.create(r.session(u))
+	tomb := buried(session, r.version(), perdure.ReasonLogout)
+	r.applied(remove(session.ID, tomb.Version, tomb.Reason))
+	planted := r.plant(r.alien(u))
+	planted.Record.Horizon = session.Horizon
+	planted.Record.Expiry = session.LastAccess - 1000
+	r.do(planted)
+	rotated := buried(r.session(u), r.version(), perdure.ReasonRotated)
+	rotated.Horizon, rotated.Idle = session.Horizon, 1000
+	epoch := r.epoch(u, r.version())
+	epoch.Horizon, epoch.Expiry = session.Horizon, session.LastAccess-1000
+	dead := []perdure.Record{tomb, planted.Record, r.create(rotated), r.create(epoch)}
+	w := r.watch(r.b)
+	for _, now := range []perdure.Millis{session.Expiry, session.Horizon - 1, session.Horizon, session.Horizon + 1, session.Horizon + r.skew() - 1} {
+		r.wantSwept(w, now)
+		for _, record := range dead {
+			r.holds(record)
+		}
+		r.conflicts(tomb, put(session, session.Version))
+	}
+	r.wantSwept(w, session.Horizon+r.skew()+1)
+	for _, record := range dead {
+		r.holdsNothing(record.ID)
+	}
+	r.wantSame("a scan", r.scan(r.b, perdure.ScanQuery{Limit: 10, Dead: true}), nil)
+}
+
+func sweepLetsNothingPileUp(r *rig) {
+	for i, session := range r.population(4, 10) {
+		switch i % 3 {
+		case 0:
+			r.applied(remove(session.ID, r.version(), perdure.ReasonLogout))
+		case 1:
+			r.applied(put(buried(session, r.version(), perdure.ReasonMerged), session.Version))
+		}
+	}
+	for range 4 {
+		r.sessions(r.user(), 3)
+		u := r.user()
+		r.create(r.epoch(u, r.version()))
+		r.do(r.plant(r.id(u)))
+	}
+	r.drain(r.a, r.in(week)+r.skew()+1, 10)
+	r.wantSame("a scan", r.scan(r.b, perdure.ScanQuery{Limit: 10, Dead: true}), nil)
+	r.wantStats(0, 0)
+}
+
+func sweepSaysWhetherMoreIsDue(r *rig) {
+	const n, limit = 60, 5
+	r.population(3, n/3)
+	now := r.in(2 * hour)
+	total, calls := 0, 0
+	for more := true; more; calls++ {
+		var expired int
+		var err error
+		expired, more, err = r.either(calls).Sweep(r.ctx, now, limit)
+		r.noError(err)
+		if expired > n/2 {
+			r.t.Fatalf("a sweep of about %d records expired %d", limit, expired)
+		}
+		if calls > maxPages {
+			r.t.Fatalf("the sweep does not end after %d calls", calls)
+		}
+		total += expired
+	}
+	if total != n {
+		r.t.Fatalf("the sweep says that no more is due after %d of %d sessions", total, n)
+	}
+	if expired, more, err := r.b.Sweep(r.ctx, now, limit); expired != 0 || more || err != nil {
+		r.t.Fatalf("a sweep with nothing due expired %d, more is %v, the error %v", expired, more, err)
+	}
+}
+
+func sweepTakesWhatCameExpired(r *rig) {
+	u := r.user()
+	var all []perdure.Record
+	w := r.watch(r.b)
+	var want []expected
+	for _, ago := range []perdure.Millis{1, 5000, 40_000} {
+		session := r.session(u)
+		session.Expiry = r.in(0) - ago
+		r.holds(r.create(session))
+		r.absent(perdure.Record{}, touch(session.ID, r.in(0)))
+		all = append(all, session)
+		want = append(want, change(perdure.Created, 0, session))
+	}
+	w.saw(want...)
+	r.wantSwept(w, r.in(0), all...)
+	r.wantSame("the user's sessions", r.listing(r.b, u, 10), nil)
+}
