@@ -79,6 +79,14 @@ type Backend interface {
 	Close() error
 }
 
+// Minter is implemented by a backend that minds what ids look like. Where it was
+// given one that it does not want any more, it answers the put of a new session
+// with a Conflict and nothing stored: mint again.
+type Minter interface {
+	// MintID returns a new id of the partition: that of NewID or NewOutageID.
+	MintID(partition int) string
+}
+
 // Inspector is implemented by a backend that can look at how it is set up.
 type Inspector interface {
 	// Inspect returns the capability report: what was found, worst first.

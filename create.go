@@ -41,17 +41,18 @@ func (s *Store) create(ctx context.Context, data *Data) (Session, error) {
 		Kind: KindSession, Expiry: expiry, Idle: Millis(s.options.IdleTimeout.Milliseconds()), User: user,
 	}}
 	if r.ID == "" {
-		r.ID = NewID(user.Partition())
+		r.ID = s.newID(user.Partition())
 	}
-	if err := s.insert(ctx, &r, body); err != nil {
+	if err := s.insert(ctx, &r, body, data.ID != ""); err != nil {
 		return Session{}, err
 	}
 	return newSession(&r, &c), nil
 }
 
 // insert gives the record its birth and puts it. An epoch in its way came from
-// a clock ahead of ours: the session is born after it.
-func (s *Store) insert(ctx context.Context, r *Record, body []byte) (err error) {
+// a clock ahead of ours: the session is born after it. A backend that does not
+// want the id that was minted gets another; one that was chosen stays.
+func (s *Store) insert(ctx context.Context, r *Record, body []byte, chosen bool) (err error) {
 	var epoch Version
 	for range maxAttempts {
 		r.Born = s.clock.Tick(epoch)
@@ -66,12 +67,23 @@ func (s *Store) insert(ctx context.Context, r *Record, body []byte) (err error) 
 			return err
 		case result.Outcome == Applied:
 			return nil
+		case !result.Stored.Exists() && !chosen:
+			r.ID = s.newID(r.User.Partition())
+			continue
 		case result.Stored.Kind != KindEpoch:
 			return fmt.Errorf("%w: %s", ErrExists, r.ID)
 		}
 		epoch = result.Stored.Version
 	}
 	return fmt.Errorf("%w: the user's sessions are being revoked faster than one can be created", ErrUnavailable)
+}
+
+// newID mints an id, as the backend wants it.
+func (s *Store) newID(partition int) string {
+	if minter, ok := s.backend.(Minter); ok {
+		return minter.MintID(partition)
+	}
+	return NewID(partition)
 }
 
 // expiry is the end of a new session.

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"hash/fnv"
+	"time"
 )
 
 // Partitions is the number of parts that sessions are divided into. All
@@ -14,8 +16,11 @@ const Partitions = 256
 
 const (
 	nativeIDLen = 24 // 2 hex digits of partition, 22 of base64url
+	outageIDLen = nativeIDLen + 1 + outageDigits
 	minIDLen    = 16
 	maxIDLen    = 128
+
+	outageDigits = 7 // of minutes since the Unix epoch, in hex
 )
 
 // UserKey stands for a user in keys and headers, so that neither shows the user
@@ -73,10 +78,34 @@ func NewID(partition int) string {
 	return string(id[:])
 }
 
+// NewOutageID mints an id that says that it was minted while the store that all
+// share could not be reached, and in which minute: who does not find it there
+// may have asked too early.
+func NewOutageID(partition int, now time.Time) string {
+	return fmt.Sprintf("%s-%0*x", NewID(partition), outageDigits, now.Unix()/60)
+}
+
+// OutageTime is when an id that NewOutageID minted was minted, and whether it
+// was.
+func OutageTime(id string) (time.Time, bool) {
+	if len(id) != outageIDLen || id[nativeIDLen] != '-' {
+		return time.Time{}, false
+	}
+	var minutes int64
+	for i := nativeIDLen + 1; i < outageIDLen; i++ {
+		digit := unhex(id[i])
+		if digit < 0 {
+			return time.Time{}, false
+		}
+		minutes = minutes<<4 | int64(digit)
+	}
+	return time.Unix(minutes*60, 0).UTC(), true
+}
+
 // PartitionOf is the partition that a record lies in. Ids minted here and epoch
 // ids say it in their first two digits; foreign ids are hashed.
 func PartitionOf(id string) int {
-	if len(id) == nativeIDLen || isEpochID(id) {
+	if _, outage := OutageTime(id); outage || len(id) == nativeIDLen || isEpochID(id) {
 		if hi, lo := unhex(id[0]), unhex(id[1]); hi >= 0 && lo >= 0 {
 			return hi<<4 | lo
 		}

@@ -29,6 +29,8 @@ type Merged struct {
 	// Killed is true where the record came as a session and met its death here:
 	// a tombstone, an epoch of its user, or the end of its parent.
 	Killed bool
+	// Err is set by MergeAll alone, where the record could not be merged.
+	Err error
 }
 
 // Merge joins the record with what the backend holds under its id and stores
@@ -56,6 +58,43 @@ func (m *Merger) Merge(ctx context.Context, r Record) (Merged, error) {
 		}
 	}
 	return Merged{Record: p.Record, Changed: changed, Killed: r.Kind == KindSession && p.Record.Kind == KindTombstone}, nil
+}
+
+// MergeAll merges many records, in one call of Backend.Apply where nothing is
+// stored under their ids yet, and one by one where something is. The results are
+// aligned with the records, each with an error of its own.
+func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
+	merged := make([]Merged, len(records))
+	var batches []Batch
+	var fresh []int // the records of batches
+	for i, r := range records {
+		merged[i].Err = checkIncoming(&r)
+		if merged[i].Err == nil && r.Kind == KindSession {
+			batches = append(batches, Batch{{Op: OpPut, Record: r, Reason: ReasonMerged}})
+			fresh = append(fresh, i)
+		}
+	}
+	results, err := m.Backend.Apply(ctx, batches)
+	applied := make([]bool, len(records))
+	for j, i := range fresh {
+		switch {
+		case err != nil:
+			merged[i].Err = err
+		case results[j].Err != nil:
+			merged[i].Err = results[j].Err
+		case results[j].Outcome == Applied:
+			merged[i], applied[i] = Merged{Record: records[i], Changed: true}, true
+		}
+	}
+	for i := range records {
+		if merged[i].Err == nil && !applied[i] {
+			var err error
+			if merged[i], err = m.Merge(ctx, records[i]); err != nil {
+				merged[i].Err = err
+			}
+		}
+	}
+	return merged
 }
 
 func checkIncoming(r *Record) error {

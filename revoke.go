@@ -45,7 +45,7 @@ func (m *Merger) revoke(ctx context.Context, user UserKey, except []string, hori
 	if err != nil {
 		return nil, err
 	}
-	at := m.Clock.Tick()
+	at := m.Clock.TickOver()
 	e := epoch{at: at, except: roots}
 	removal := UserRemoval{
 		Epoch: Record{ID: EpochID(user), Body: e.encode(), Header: Header{

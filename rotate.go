@@ -42,6 +42,8 @@ func (s *Store) rotate(ctx context.Context, id string, ttl time.Duration) (Sessi
 		switch met := result.Stored; {
 		case err != nil:
 			return Session{}, err
+		case result.Outcome == Conflict && result.Write == 0 && !met.Exists():
+			continue // the backend wants another id
 		case result.Outcome == Applied:
 			return newSession(&successor, &c), nil
 		case met.Kind == KindEpoch:
@@ -74,7 +76,7 @@ func (s *Store) successor(ctx context.Context, stored *Record, ttl time.Duration
 		return Record{}, c, err
 	}
 	r := *stored
-	r.ID, r.Parent = NewID(PartitionOf(stored.ID)), stored.ID
+	r.ID, r.Parent = s.newID(PartitionOf(stored.ID)), stored.ID
 	r.Version = s.clock.Tick(stored.Version)
 	now := s.clock.Now()
 	r.LastAccess = max(r.LastAccess, now)

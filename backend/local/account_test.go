@@ -1,0 +1,69 @@
+package local_test
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/local"
+)
+
+// What is accounted for is what the heap holds, to within a fifth.
+func TestAccounting(t *testing.T) {
+	const n = 50_000
+	lonely := func() []perdure.Record {
+		all := newSessions(n)
+		for i := range all {
+			all[i].User = perdure.UserKeyFrom([16]byte(randomBytes(16)))
+			all[i].ID = perdure.NewID(all[i].User.Partition())
+		}
+		return all
+	}
+	dead := func() []perdure.Record {
+		all := newSessions(n)
+		for i := range all {
+			all[i].Kind, all[i].Body = perdure.KindTombstone, ""
+		}
+		return all
+	}
+	dir := t.TempDir()
+	file := local.Options{Dir: dir, Timeout: time.Minute}
+	for _, c := range []struct {
+		name    string
+		options local.Options
+		records func() []perdure.Record
+	}{
+		{"sessions, four a user", local.Options{}, func() []perdure.Record { return newSessions(n) }},
+		{"sessions, one a user", local.Options{}, lonely},
+		{"tombstones", local.Options{}, dead},
+		{"sessions, to a file", file, func() []perdure.Record { return newSessions(n) }},
+		{"sessions, from a file", file, func() []perdure.Record { return nil }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.options.FeedLength = 1
+			before := heap()
+			b := open(t, c.options)
+			fill(t, b, c.records())
+			held := heap() - before
+			stats, err := b.Stats(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d bytes a record, %d accounted for", held/n, stats.Bytes/n)
+			if stats.Bytes < held*8/10 || stats.Bytes > held*12/10 {
+				t.Errorf("the heap holds %d bytes, %d are accounted for", held, stats.Bytes)
+			}
+		})
+	}
+}
+
+// heap is what is in use on it, once nothing is left in pools.
+func heap() int64 {
+	for range 3 {
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}

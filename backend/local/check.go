@@ -1,0 +1,55 @@
+package local
+
+import "github.com/perdure/perdure"
+
+// What a record's header has room for.
+const (
+	maxIDLen   = 128
+	userKeyLen = 22
+	maxMillis  = 1<<48 - 1
+)
+
+// checkBatch returns an ErrInvalid for a batch that breaks the contract.
+func checkBatch(batch perdure.Batch) error {
+	if len(batch) == 0 {
+		return invalid("batch", "is empty; it holds one write or more")
+	}
+	for i := range batch {
+		if op := batch[i].Op; op < perdure.OpPut || op > perdure.OpRemove {
+			return invalid("batch", "has the unknown operation %d", op)
+		}
+		if len(batch) == 1 {
+			break
+		}
+		if batch[i].Op != perdure.OpPut {
+			return invalid("batch", "of several writes may hold puts only")
+		}
+		if perdure.PartitionOf(batch[i].Record.ID) != perdure.PartitionOf(batch[0].Record.ID) {
+			return invalid("batch", "reaches over two partitions; all its records lie in one")
+		}
+	}
+	return nil
+}
+
+// checkRecord returns an ErrInvalid for a record that could not be stored and
+// read back as it is.
+func checkRecord(r *perdure.Record) error {
+	switch {
+	case r.Kind < perdure.KindSession || r.Kind > perdure.KindEpoch:
+		return invalid("record.kind", "is %d; a session, a tombstone or an epoch can be stored", r.Kind)
+	case len(r.ID) == 0 || len(r.ID) > maxIDLen:
+		return invalid("record.id", "has %d bytes; 1 to %d are allowed", len(r.ID), maxIDLen)
+	case len(r.Parent) > maxIDLen:
+		return invalid("record.parent", "has %d bytes; at most %d are allowed", len(r.Parent), maxIDLen)
+	case len(r.User) != 0 && len(r.User) != userKeyLen:
+		return invalid("record.user", "has %d bytes; a user key has %d", len(r.User), userKeyLen)
+	case r.Kind == perdure.KindEpoch && (r.User == "" || r.ID != perdure.EpochID(r.User)):
+		return invalid("record.id", "is not the epoch id of the record's user")
+	}
+	for _, m := range [...]perdure.Millis{r.Expiry, r.Horizon, r.LastAccess, r.Idle} {
+		if m < 0 || m > maxMillis {
+			return invalid("record", "has a time of %d ms; 0 to %d are allowed", m, int64(maxMillis))
+		}
+	}
+	return nil
+}

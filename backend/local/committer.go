@@ -1,0 +1,180 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/perdure/perdure"
+)
+
+// maxGroup bounds the commands that share a commit.
+const maxGroup = 4096
+
+// committer is the one goroutine that writes to the data file. It takes what is
+// queued as a group: evaluates the commands in their order, each over what those
+// before it have staged; commits the outcome in one transaction; only then
+// applies it to the memory, announces it, and answers. Where the commit fails
+// nothing has happened, and all are told so.
+type committer struct {
+	b       *Backend
+	queue   chan *request
+	stopped chan struct{}
+	refused bool // the last commit failed
+
+	mu     sync.RWMutex // held for reading to send on queue, for writing to close it
+	closed bool
+}
+
+// request is a command in the queue.
+type request struct {
+	ctx  context.Context
+	cmd  command
+	err  error
+	done chan struct{} // closed with the answer
+}
+
+func startCommitter(b *Backend) *committer {
+	c := &committer{b: b, queue: make(chan *request, maxGroup), stopped: make(chan struct{})}
+	go c.run()
+	return c
+}
+
+// stop carries out what is queued and ends the goroutine.
+func (c *committer) stop() {
+	c.mu.Lock()
+	c.closed = true
+	close(c.queue)
+	c.mu.Unlock()
+	<-c.stopped
+}
+
+// do queues a command and waits for its answer. Where the context ends first,
+// the command may be carried out or not.
+func (c *committer) do(ctx context.Context, cmd command) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.b.opts.Timeout)
+		defer cancel()
+	}
+	r := &request{ctx: ctx, cmd: cmd, done: make(chan struct{})}
+	if err := c.send(r); err != nil {
+		return err
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w; the disk is slow, and the write may still be applied", ended(ctx))
+	}
+}
+
+func (c *committer) send(r *request) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return perdure.ErrClosed
+	}
+	select {
+	case c.queue <- r:
+		return nil
+	case <-r.ctx.Done():
+		return ended(r.ctx)
+	}
+}
+
+// run commits group after group until the queue is closed and empty.
+func (c *committer) run() {
+	defer close(c.stopped)
+	next := <-c.queue
+	for next != nil {
+		var group []*request
+		group, next = c.gather(next)
+		c.commit(group)
+		if next == nil {
+			next = <-c.queue
+		}
+	}
+}
+
+// gather takes what is queued behind the first request. A command that reads an
+// index begins a group of its own: it is returned as next.
+func (c *committer) gather(first *request) (group []*request, next *request) {
+	group = []*request{first}
+	for len(group) < maxGroup {
+		select {
+		case r := <-c.queue:
+			switch {
+			case r == nil: // closed
+				return group, nil
+			case r.cmd.indexed():
+				return group, r
+			}
+			group = append(group, r)
+		default:
+			return group, nil
+		}
+	}
+	return group, nil
+}
+
+// commit carries out a group and answers it.
+func (c *committer) commit(group []*request) {
+	s := &stage{b: c.b, now: c.b.now(), final: map[string]*perdure.Record{}}
+	for _, r := range group {
+		if r.ctx.Err() != nil {
+			r.err = ended(r.ctx)
+			continue
+		}
+		r.cmd.run(s)
+	}
+	err := c.write(s)
+	if err == nil {
+		c.apply(s)
+	}
+	for _, r := range group {
+		if r.err == nil {
+			r.err = err
+		}
+		close(r.done)
+	}
+}
+
+// write makes what is staged durable.
+func (c *committer) write(s *stage) error {
+	if len(s.muts) == 0 && !s.commit {
+		return nil
+	}
+	err := c.b.file.commit(s.final, s.records)
+	if err != nil {
+		c.b.bytes.Add(-s.bytes)
+	}
+	if refused := err != nil; refused != c.refused {
+		c.refused = refused
+		if refused {
+			c.b.opts.Logger.Error("writes are refused until the data file takes them again", "error", err)
+		} else {
+			c.b.opts.Logger.Info("the data file takes writes again")
+		}
+	}
+	return err
+}
+
+// apply shows what is staged to the readers.
+func (c *committer) apply(s *stage) {
+	var set partitions
+	for _, m := range s.muts {
+		m.claim(&set)
+	}
+	c.b.lock(set)
+	defer c.b.unlock(set)
+	s.apply()
+}
+
+// pingCommand is an empty commit.
+type pingCommand struct{}
+
+func (pingCommand) claim(*partitions)              {}
+func (pingCommand) discover(*Backend, *partitions) {}
+func (pingCommand) indexed() bool                  { return false }
+func (pingCommand) run(s *stage)                   { s.commit = true }

@@ -1,0 +1,17 @@
+//go:build !(linux || darwin || freebsd)
+
+package local
+
+import "os"
+
+// freeSpace is not known here.
+func freeSpace(string) int64 { return -1 }
+
+// tooWide cannot tell here.
+func tooWide(string) (os.FileMode, bool) { return 0, false }
+
+// syncDir is left to the system.
+func syncDir(string) error { return nil }
+
+// unlock is left to closing the file.
+func unlock(*os.File) error { return nil }

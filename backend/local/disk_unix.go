@@ -1,0 +1,41 @@
+//go:build linux || darwin || freebsd
+
+package local
+
+import (
+	"os"
+	"syscall"
+)
+
+// freeSpace is how many bytes this process can still write below a directory;
+// negative where the system does not say.
+func freeSpace(dir string) int64 {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return -1
+	}
+	return int64(fs.Bavail) * int64(fs.Bsize)
+}
+
+// tooWide returns the permissions of a path, and whether others than its owner
+// have any.
+func tooWide(path string) (os.FileMode, bool) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, false
+	}
+	return info.Mode().Perm(), info.Mode().Perm()&0o077 != 0
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// unlock gives back the lock that bbolt takes on a file.
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

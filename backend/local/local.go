@@ -1,0 +1,224 @@
+// Package local keeps sessions in the memory of this process and, given a
+// directory, in a file as well. It is the backend of a service that has no
+// Redis, and needs nothing but the Go program that it is part of.
+//
+// All reads come from memory. With a directory every write is on disk before
+// anyone sees it and before it is acknowledged: it survives a crash of the
+// process at any moment, and of the machine as far as the disk keeps what it
+// confirmed. Writes that wait at the same time share one fsync.
+//
+// # Caveats
+//
+// All records live in memory. Options.MaxBytes bounds them, and a full backend
+// refuses new sessions rather than evict live ones.
+//
+// The change feed is in memory alone: after a restart every cursor from before
+// it is answered with perdure.ErrFeedGap.
+//
+// One process at a time can hold a data directory.
+package local
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// Backend implements perdure.Backend and perdure.Inspector. It is safe for
+// concurrent use. Make one with Open.
+type Backend struct {
+	opts       Options // with its defaults filled in
+	skew       perdure.Millis
+	shards     [perdure.Partitions]shard
+	bytes      atomic.Int64 // what all records take, by size
+	sweepStart atomic.Uint32
+	feed       *feed
+	stages     sync.Pool
+	closed     atomic.Bool
+	closing    chan struct{} // closed by Close, for those who wait for changes
+
+	// The rest is there with a directory only.
+	file       *file
+	committer  *committer
+	unreadable map[string]error // by id, each an ErrFormat; fixed by Open
+}
+
+var (
+	_ perdure.Backend   = (*Backend)(nil)
+	_ perdure.Inspector = (*Backend)(nil)
+)
+
+// Open makes a backend, and where Options.Dir is set creates or loads its data
+// file. A directory that another process holds, or that cannot be used, is a
+// perdure.ErrUnavailable; a damaged file, or one of a newer layout, is a
+// perdure.ErrFormat and is left as it is; a wrong option is a
+// perdure.ErrInvalid.
+func Open(opts Options) (*Backend, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{
+		opts:    opts,
+		skew:    perdure.Millis(opts.MaxClockSkew.Milliseconds()),
+		feed:    newFeed(opts.FeedLength),
+		closing: make(chan struct{}),
+		stages:  sync.Pool{New: func() any { return new(stage) }},
+	}
+	for i := range b.shards {
+		b.shards[i].init()
+	}
+	if opts.Dir == "" {
+		return b, nil
+	}
+	if b.file, err = openFile(opts.Dir); err != nil {
+		return nil, err
+	}
+	if err := b.load(); err != nil {
+		b.file.close()
+		return nil, err
+	}
+	b.committer = startCommitter(b)
+	return b, nil
+}
+
+// load fills the memory from the file.
+func (b *Backend) load() error {
+	b.unreadable = map[string]error{}
+	return b.file.each(func(id string, r *perdure.Record, err error) {
+		if err != nil {
+			b.unreadable[id] = err
+			b.opts.Logger.Error("a stored record cannot be read: it stays in the data file and is not served", "error", err)
+			return
+		}
+		b.bytes.Add(size(r))
+		b.apply(mutation{new: r})
+	})
+}
+
+// Get returns what is stored under the id, from memory.
+func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
+	if err := b.ready(ctx); err != nil {
+		return perdure.Record{}, err
+	}
+	if r := b.record(id); r != nil {
+		return *r, nil
+	}
+	return perdure.Record{}, b.unreadable[id]
+}
+
+// Load is Get of many. It is not a snapshot: a write may fall between two ids.
+func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, error) {
+	if err := b.ready(ctx); err != nil {
+		return nil, err
+	}
+	records := make([]perdure.Record, len(ids))
+	for i, id := range ids {
+		if r := b.record(id); r != nil {
+			records[i] = *r
+		} else if err := b.unreadable[id]; err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// Apply carries out batches. With a directory, those of one call share an fsync
+// with each other and with other calls; where the context ends first, they may
+// still be applied.
+func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	if err := b.ready(ctx); err != nil {
+		return nil, err
+	}
+	results := make([]perdure.Result, len(batches))
+	if b.committer == nil {
+		for i := range batches {
+			b.execute(&batchCommand{batches: batches[i : i+1], results: results[i : i+1]})
+		}
+		return results, nil
+	}
+	if err := b.committer.do(ctx, &batchCommand{batches: cloneBatches(batches), results: results}); err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// Changes reads the feed. Writers wake those who wait in it.
+func (b *Backend) Changes(ctx context.Context, after string, limit int, wait time.Duration) (perdure.ChangeBatch, error) {
+	if err := b.ready(ctx); err != nil {
+		return perdure.ChangeBatch{}, err
+	}
+	return b.feed.changes(ctx, b.closing, after, pageLimit(limit), wait)
+}
+
+// Ping returns nil when a write would be taken now. With a directory it commits
+// an empty write to the data file.
+func (b *Backend) Ping(ctx context.Context) error {
+	if err := b.ready(ctx); err != nil || b.committer == nil {
+		return err
+	}
+	return b.committer.do(ctx, pingCommand{})
+}
+
+// Close carries out what is queued and releases the data file. A second Close
+// returns perdure.ErrClosed.
+func (b *Backend) Close() error {
+	if b.closed.Swap(true) {
+		return perdure.ErrClosed
+	}
+	close(b.closing)
+	if b.committer == nil {
+		return nil
+	}
+	b.committer.stop()
+	return b.file.close()
+}
+
+// do carries out the command: at once, or with a directory through the queue
+// of the data file.
+func (b *Backend) do(ctx context.Context, c command) error {
+	if b.committer != nil {
+		return b.committer.do(ctx, c)
+	}
+	b.execute(c)
+	return nil
+}
+
+// ready returns why a call cannot be served: a closed backend or an ended
+// context.
+func (b *Backend) ready(ctx context.Context) error {
+	if b.closed.Load() {
+		return perdure.ErrClosed
+	}
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	return nil
+}
+
+// ended is the error of a context that has ended.
+func ended(ctx context.Context) error {
+	if ctx.Err() == context.DeadlineExceeded {
+		return fmt.Errorf("%w: the time for the call is up: %w", perdure.ErrUnavailable, context.DeadlineExceeded)
+	}
+	return context.Canceled
+}
+
+// now is the backend's clock.
+func (b *Backend) now() perdure.Millis { return perdure.MillisOf(b.opts.Now()) }
+
+// record is what is stored under the id, or nil. It must not be written to.
+func (b *Backend) record(id string) *perdure.Record {
+	s := b.shardOf(id)
+	s.mu.RLock()
+	e := s.entries.find(id)
+	s.mu.RUnlock()
+	if e == nil {
+		return nil
+	}
+	return e.record.Load()
+}

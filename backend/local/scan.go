@@ -1,0 +1,75 @@
+package local
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/perdure/perdure"
+)
+
+// Scan returns a page of records in the order of partition, then id. The cursor
+// is the partition and id of the last one: it means the same after a restart.
+func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, error) {
+	if err := b.ready(ctx); err != nil {
+		return perdure.Page{}, err
+	}
+	if q.From == 0 && q.To == 0 {
+		q.To = perdure.Partitions
+	}
+	if q.From < 0 || q.To > perdure.Partitions || q.From > q.To {
+		return perdure.Page{}, invalid("scan", "is of the partitions %d to %d; they lie within 0 to %d", q.From, q.To, perdure.Partitions)
+	}
+	after, err := readCursor(q.After)
+	if err != nil {
+		return perdure.Page{}, err
+	}
+	p := q.From
+	if after != "" {
+		if p = perdure.PartitionOf(after); p < q.From {
+			p, after = q.From, ""
+		}
+	}
+	var page perdure.Page
+	for left := pageLimit(q.Limit); p < q.To; p, after = p+1, "" {
+		if ctx.Err() != nil {
+			return perdure.Page{}, ended(ctx)
+		}
+		records, more := b.shards[p].page(after, left, q.Dead)
+		for _, r := range records {
+			page.Records = append(page.Records, *r)
+		}
+		left -= len(records)
+		if left == 0 && (more || p+1 < q.To) {
+			page.Next = writeCursor(records[len(records)-1].ID)
+			break
+		}
+	}
+	return page, nil
+}
+
+// page is the first records of the shard after an id, and whether there are
+// more. It looks at all records and keeps the lowest: a shard has no order to
+// maintain while nobody scans it.
+func (s *shard) page(after string, limit int, dead bool) (records []*perdure.Record, more bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for i := range s.due {
+		r := s.due[i].entry.record.Load()
+		switch {
+		case r.ID <= after, r.Kind != perdure.KindSession && !dead:
+		case more && r.ID > records[limit-1].ID:
+		default:
+			if records = append(records, r); len(records) == 2*limit {
+				records, more = lowest(records, limit), true
+			}
+		}
+	}
+	return lowest(records, limit), more || len(records) > limit
+}
+
+// lowest is up to n of the records with the lowest ids, in order.
+func lowest(records []*perdure.Record, n int) []*perdure.Record {
+	slices.SortFunc(records, func(a, b *perdure.Record) int { return strings.Compare(a.ID, b.ID) })
+	return records[:min(n, len(records))]
+}

@@ -1,0 +1,154 @@
+package local
+
+import (
+	"fmt"
+
+	"github.com/perdure/perdure"
+)
+
+// command is a write on its way. It is evaluated over a stage, and what it
+// decides on is applied afterwards, or not at all.
+type command interface {
+	// claim adds the partitions that the command names.
+	claim(set *partitions)
+	// discover adds those that show only once the claimed ones are locked.
+	discover(b *Backend, set *partitions)
+	// indexed reports whether run reads the index of a user or the schedule,
+	// which show what is applied, and not what is staged before it.
+	indexed() bool
+	// run stages what there is to do and keeps the answer.
+	run(s *stage)
+}
+
+// stage is what is stored, as it will be once what is staged on it is applied.
+type stage struct {
+	b    *Backend
+	now  perdure.Millis
+	muts []mutation  // in the order of their making
+	few  [2]mutation // the first memory of muts
+	mark int         // where in muts the present batch begins
+
+	// What the batches that were accepted come to: by how much the accounted
+	// memory was changed, and, with a directory only, how many records there
+	// are more, and what there is now under each id, nil if nothing.
+	bytes   int64
+	records int
+	final   map[string]*perdure.Record
+
+	// commit asks for a commit even where nothing is staged.
+	commit bool
+}
+
+// execute carries out a command in memory, under the locks of all partitions
+// that it reads or writes.
+func (b *Backend) execute(c command) {
+	var held partitions
+	c.claim(&held)
+	for {
+		b.lock(held)
+		need := held
+		c.discover(b, &need)
+		if need == held {
+			break
+		}
+		b.unlock(held)
+		held = need
+	}
+	defer b.unlock(held)
+	s := b.stages.Get().(*stage)
+	s.b, s.now = b, b.now()
+	s.muts = s.few[:0]
+	c.run(s)
+	s.apply()
+	*s = stage{}
+	b.stages.Put(s)
+}
+
+// apply makes all that is staged visible, then announces it. The caller holds
+// the locks.
+func (s *stage) apply() {
+	for _, m := range s.muts {
+		s.b.apply(m)
+	}
+	s.b.feed.publish(s.muts, s.now)
+}
+
+// find returns what is stored under the id, or nil. Bytes that cannot be read
+// are an ErrFormat.
+func (s *stage) find(id string) (*perdure.Record, error) {
+	for i := len(s.muts) - 1; i >= s.mark; i-- {
+		if m := s.muts[i]; m.new != nil && m.new.ID == id {
+			return m.new, nil
+		}
+	}
+	if r, ok := s.final[id]; ok {
+		return r, nil
+	}
+	if e := s.b.entry(id); e != nil {
+		return e.record.Load(), nil
+	}
+	return nil, s.b.unreadable[id]
+}
+
+// epoch returns the epoch of the user, or nil.
+func (s *stage) epoch(k perdure.UserKey) (*perdure.Record, error) {
+	if s.b.file != nil || len(s.muts) > 0 {
+		return s.find(perdure.EpochID(k))
+	}
+	if u := s.b.user(k); u != nil {
+		return u.epoch, nil
+	}
+	return nil, nil
+}
+
+// stage adds a mutation to the present batch.
+func (s *stage) stage(m mutation) { s.muts = append(s.muts, m) }
+
+// accept ends the present batch and starts the next. Where it would grow past
+// the bound on memory it is taken back, with an ErrFull.
+func (s *stage) accept() error {
+	var growth int64
+	limit := s.b.opts.MaxBytes
+	for _, m := range s.muts[s.mark:] {
+		n := size(m.new) - size(m.old)
+		if growth += n; n > 0 && m.new.Kind == perdure.KindSession {
+			limit = s.b.opts.MaxBytes - s.b.opts.MaxBytes/16
+		}
+	}
+	if used := s.b.bytes.Add(growth); growth > 0 && used > limit {
+		s.b.bytes.Add(-growth)
+		s.reject()
+		return fmt.Errorf("%w: %d of %d bytes are in use and this write needs %d more; raise MaxBytes or end sessions",
+			perdure.ErrFull, used-growth, s.b.opts.MaxBytes, growth)
+	}
+	s.bytes += growth
+	if s.final != nil {
+		s.settle()
+	}
+	s.mark = len(s.muts)
+	return nil
+}
+
+// settle notes what the present batch comes to.
+func (s *stage) settle() {
+	for _, m := range s.muts[s.mark:] {
+		s.final[m.id()] = m.new
+		if m.old == nil {
+			s.records++
+		}
+		if m.new == nil {
+			s.records--
+		}
+	}
+}
+
+// reject takes the present batch back.
+func (s *stage) reject() { s.muts = s.muts[:s.mark] }
+
+// ahead returns an ErrSkew for a version too far ahead of the clock.
+func (s *stage) ahead(v perdure.Version) error {
+	if lead := v.Millis() - s.now; lead > s.b.skew {
+		return fmt.Errorf("%w: by %d ms, and %d are allowed; set the clock of the writer", perdure.ErrSkew, lead, s.b.skew)
+	}
+	return nil
+}

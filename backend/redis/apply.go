@@ -1,0 +1,214 @@
+package redis
+
+import (
+	"context"
+	"slices"
+
+	"github.com/perdure/perdure"
+	"github.com/redis/rueidis"
+)
+
+// Apply carries out batches: a single one together with those of other callers,
+// many in as few commands as they fit into, of which a Cluster takes one or more
+// for each partition.
+func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	if err := b.link.ready(ctx); err != nil {
+		return nil, err
+	}
+	results := make([]perdure.Result, len(batches))
+	if len(batches) == 1 && !b.link.cluster {
+		err := b.applyOne(ctx, batches[0], &results[0])
+		return results, err
+	}
+	return results, b.applyMany(ctx, batches, results)
+}
+
+func (b *Backend) applyOne(ctx context.Context, batch perdure.Batch, result *perdure.Result) error {
+	if result.Err = check(batch); result.Err != nil {
+		return nil
+	}
+	p := b.writes.parcel()
+	b.encoder.batch(p, batch, now())
+	reply, err := b.writes.send(ctx, p)
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	b.settle(batch, reply, err, result)
+	b.unindex(ctx, []perdure.Batch{batch}, []perdure.Result{*result}, nil)
+	return nil
+}
+
+// carryWrites carries out the batches of all parcels with one script. Those that
+// make the store larger go first: a script that has freed memory is not held to
+// the server's bound any more.
+func (b *Backend) carryWrites(ctx context.Context, load []*parcel) {
+	slices.SortStableFunc(load, func(p, q *parcel) int {
+		switch {
+		case p.grows == q.grows:
+			return 0
+		case p.grows:
+			return -1
+		}
+		return 1
+	})
+	c := b.applyCall()
+	for _, p := range load {
+		c.keys = append(c.keys, p.keys...)
+		c.args = append(c.args, p.args...)
+	}
+	replies, err := b.applied(b.link.exchange(ctx, []call{c})[0], len(load))
+	for i, p := range load {
+		if p.err = err; err == nil {
+			p.reply = replies[i]
+		}
+	}
+}
+
+// applyCall is a call of luaApply without batches.
+func (b *Backend) applyCall() call {
+	return call{script: b.scripts.apply, args: []string{b.feedLength, decimal(b.encoder.skew), decimal(now())}}
+}
+
+// applied is the replies to so many batches.
+func (b *Backend) applied(result rueidis.RedisResult, n int) ([]rueidis.RedisMessage, error) {
+	replies, err := result.ToArray()
+	if err == nil && len(replies) != n {
+		err = errGarbage
+	}
+	if err != nil {
+		return nil, b.link.failure(err)
+	}
+	return replies, nil
+}
+
+// applyMany carries out batches in as few calls as they fit into.
+func (b *Backend) applyMany(ctx context.Context, batches []perdure.Batch, results []perdure.Result) error {
+	for i, batch := range batches {
+		results[i].Err = check(batch)
+	}
+	var errands []errand
+	if b.link.cluster {
+		var err error
+		if errands, err = b.prepare(ctx, batches, results); err != nil {
+			return err
+		}
+	}
+	var calls []call
+	var carried [][]int // the batches of each call
+	for _, group := range b.groups(batches, results) {
+		for len(group) > 0 {
+			c, n := b.pack(batches, group)
+			calls, carried = append(calls, c), append(carried, group[:n])
+			group = group[n:]
+		}
+	}
+	replies, err := b.link.do(ctx, calls...)
+	if err != nil {
+		return err
+	}
+	for i, group := range carried {
+		messages, err := b.applied(replies[i], len(group))
+		for n, at := range group {
+			var reply rueidis.RedisMessage
+			if err == nil {
+				reply = messages[n]
+			}
+			b.settle(batches[at], reply, err, &results[at])
+		}
+	}
+	b.unindex(ctx, batches, results, errands)
+	return nil
+}
+
+// groups are the undecided batches, in their order, that one call can carry out:
+// in a Cluster those of a partition, else all.
+func (b *Backend) groups(batches []perdure.Batch, results []perdure.Result) map[int][]int {
+	groups := map[int][]int{}
+	for i, batch := range batches {
+		if results[i].Err != nil || results[i].Outcome != 0 {
+			continue
+		}
+		at := 0
+		if b.link.cluster {
+			at = perdure.PartitionOf(batch[0].Record.ID)
+		}
+		groups[at] = append(groups[at], i)
+	}
+	return groups
+}
+
+// pack makes a call of as many batches of a group as fit into one.
+func (b *Backend) pack(batches []perdure.Batch, group []int) (c call, n int) {
+	var p parcel
+	today := now()
+	for n < len(group) && n < maxParcels && (n == 0 || p.size() < maxLoad) {
+		b.encoder.batch(&p, batches[group[n]], today)
+		n++
+	}
+	c = b.applyCall()
+	c.keys, c.args = p.keys, append(c.args, p.args...)
+	return c, n
+}
+
+// settle fills in what became of a batch. The near cache forgets what it wrote,
+// and what it met: that may be news.
+func (b *Backend) settle(batch perdure.Batch, reply rueidis.RedisMessage, err error, result *perdure.Result) {
+	for i := range batch {
+		b.near.drop(batch[i].Record.ID)
+	}
+	if err == nil {
+		err = b.read(batch, reply, result)
+	}
+	if err != nil {
+		*result = perdure.Result{Err: err}
+	}
+}
+
+// read reads the reply of luaApply to a batch.
+func (b *Backend) read(batch perdure.Batch, reply rueidis.RedisMessage, result *perdure.Result) error {
+	if reply.IsInt64() {
+		n, _ := reply.ToInt64()
+		result.Outcome = perdure.Outcome(n)
+		return nil
+	}
+	parts, err := reply.ToArray()
+	if err != nil {
+		return b.link.failure(err)
+	}
+	var numbers [3]int64
+	for i := range numbers {
+		if len(parts) <= i {
+			return failure(errGarbage)
+		}
+		if numbers[i], err = parts[i].ToInt64(); err != nil {
+			return failure(err)
+		}
+	}
+	result.Outcome, result.Write = perdure.Outcome(numbers[0]), int(numbers[1])
+	if result.Write >= len(batch) {
+		return failure(errGarbage)
+	}
+	if len(parts) > 4 {
+		clock, err := parts[4].ToInt64()
+		if err != nil {
+			return failure(err)
+		}
+		b.clocks.saw(perdure.PartitionOf(batch[0].Record.ID), perdure.Millis(clock))
+	}
+	if len(parts) > 3 {
+		result.Stored, err = record(met(&batch[result.Write].Record, numbers[2]), parts[3])
+	}
+	return err
+}
+
+// met is the id of the record that a put met: its own, that of the user's epoch
+// or that of its parent.
+func met(r *perdure.Record, whose int64) string {
+	switch whose {
+	case 1:
+		return perdure.EpochID(r.User)
+	case 2:
+		return r.Parent
+	}
+	return r.ID
+}

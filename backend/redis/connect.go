@@ -1,0 +1,128 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// connect makes a client. Where the server does not tell of changes, or may not
+// be asked to, it is one without a near cache, and cached is false.
+func connect(ctx context.Context, o *Options, a *address, changed func([]rueidis.RedisMessage)) (client rueidis.Client, cached bool, err error) {
+	option, err := clientOption(o, a)
+	if err != nil {
+		return nil, false, err
+	}
+	if o.NearCacheBytes > 0 {
+		option.OnInvalidations = changed
+		option.DisableCache = false
+		if client, err = dial(ctx, option); !errors.Is(err, rueidis.ErrNoCache) {
+			return client, true, err
+		}
+		o.Logger.Warn("redis does not tell this user of changes: there is no near cache", "allow", "+client|tracking +client|caching")
+		option.OnInvalidations, option.DisableCache = nil, true
+	}
+	client, err = dial(ctx, option)
+	return client, false, err
+}
+
+// dial runs until the client is connected or the context ends.
+func dial(ctx context.Context, option rueidis.ClientOption) (rueidis.Client, error) {
+	type answer struct {
+		client rueidis.Client
+		err    error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		client, err := rueidis.NewClient(option)
+		done <- answer{client, err}
+	}()
+	select {
+	case a := <-done:
+		if a.err != nil {
+			return nil, failure(a.err)
+		}
+		return a.client, nil
+	case <-ctx.Done():
+		go func() {
+			if a := <-done; a.err == nil {
+				a.client.Close()
+			}
+		}()
+		return nil, ended(ctx)
+	}
+}
+
+// topologyInterval is how often a Cluster is asked who serves which slot, besides
+// when it says that a slot has moved.
+const topologyInterval = 10 * time.Second
+
+func clientOption(o *Options, a *address) (rueidis.ClientOption, error) {
+	secure, err := tlsConfig(o, a)
+	if err != nil {
+		return rueidis.ClientOption{}, err
+	}
+	dialer := net.Dialer{Timeout: o.Timeout, KeepAlive: time.Second}
+	option := rueidis.ClientOption{
+		InitAddress: a.hosts,
+		Username:    a.username, Password: a.password,
+		SelectDB: a.database, ForceSingleClient: a.database != 0,
+		ClientName: "perdure",
+		TLSConfig:  secure, Dialer: dialer,
+		DialCtxFn:        newGate(a.master != "").dial,
+		ConnWriteTimeout: o.Timeout,
+		DisableRetry:     true,
+		DisableCache:     true,
+		NewCacheStoreFn:  func(rueidis.CacheStoreOption) rueidis.CacheStore { return discard{} },
+		// One connection for all: calls that wait at the same time share a system
+		// call, on both sides.
+		PipelineMultiplex:  -1,
+		ReadBufferEachConn: 1 << 17, WriteBufferEachConn: 1 << 17,
+		ClusterOption: rueidis.ClusterOption{ShardsRefreshInterval: topologyInterval, MaxMovedRedirections: 8},
+	}
+	if a.master != "" {
+		option.Sentinel = rueidis.SentinelOption{
+			MasterSet: a.master, Username: o.SentinelUsername, Password: o.SentinelPassword,
+			TLSConfig: secure, Dialer: dialer, ClientName: "perdure",
+		}
+	}
+	return option, nil
+}
+
+// tlsConfig is the configuration that the options ask for, or nil.
+func tlsConfig(o *Options, a *address) (*tls.Config, error) {
+	if !a.tls && o.TLS == nil && o.CAFile == "" && o.CertFile == "" {
+		return nil, nil
+	}
+	config := &tls.Config{}
+	if o.TLS != nil {
+		config = o.TLS.Clone()
+	}
+	if config.MinVersion == 0 {
+		config.MinVersion = tls.VersionTLS12
+	}
+	if o.CAFile != "" {
+		authorities, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, invalid("CAFile", "cannot be read: %v", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(authorities) {
+			return nil, invalid("CAFile", "%s holds no certificate in PEM", o.CAFile)
+		}
+	}
+	if o.CertFile != "" {
+		own, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+		if err != nil {
+			return nil, invalid("CertFile", "and KeyFile cannot be used: %v", err)
+		}
+		config.Certificates = []tls.Certificate{own}
+	}
+	return config, nil
+}

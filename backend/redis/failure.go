@@ -1,0 +1,94 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/perdure/perdure"
+	"github.com/redis/rueidis"
+)
+
+// failure turns what the client or the server said into an error of package
+// perdure that says what to do. It repeats no argument of a command.
+func failure(err error) error {
+	switch reply, isReply := rueidis.IsRedisErr(err); {
+	case err == nil || errors.Is(err, perdure.ErrUnavailable):
+		return err
+	case isReply:
+		return refusal(reply.Error())
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%w: redis did not answer in time; see whether it hangs, or cannot be reached: %w", perdure.ErrUnavailable, context.DeadlineExceeded)
+	case errors.Is(err, rueidis.ErrNoSlot):
+		return fmt.Errorf("%w: no node of the Cluster serves this slot; see CLUSTER SHARDS", perdure.ErrUnavailable)
+	case rueidis.IsParseErr(err):
+		return fmt.Errorf("%w: redis answered with something else than was asked for; see what listens at its address", perdure.ErrUnavailable)
+	default:
+		return fmt.Errorf("%w: the connection to redis failed; see whether it runs: %w", perdure.ErrUnavailable, err)
+	}
+}
+
+// refusal is the error for an error reply. Scripts wrap what stopped them: "ERR
+// Error running script (…): @user_script: 9: -READONLY …" on Redis 6.2.
+func refusal(reply string) error {
+	for _, known := range refusals() {
+		if strings.HasPrefix(reply, known.code) || strings.Contains(reply, "-"+known.code+" ") {
+			return fmt.Errorf("%w: redis says %s: %s", known.is, known.code, known.advice)
+		}
+	}
+	switch {
+	case strings.Contains(reply, "PERDUREFORMAT"):
+		return fmt.Errorf("%w: it is of a newer format, or damaged; upgrade this process", perdure.ErrFormat)
+	case strings.Contains(reply, "PERDURESKEW"):
+		return fmt.Errorf("%w; synchronise the clock of this machine (NTP)", perdure.ErrSkew)
+	case strings.Contains(reply, "unknown command"):
+		return fmt.Errorf("%w: redis does not know a command that is needed; version 6.2 or later is, with no command renamed", perdure.ErrUnavailable)
+	case strings.Contains(reply, "max number of clients"):
+		return fmt.Errorf("%w: redis has no room for another connection; raise maxclients", perdure.ErrUnavailable)
+	}
+	return fmt.Errorf("%w: redis says %q", perdure.ErrUnavailable, clip(reply))
+}
+
+type known struct {
+	code, advice string
+	is           error
+}
+
+// refusals are the errors of a server that mean something to its operator.
+func refusals() []known {
+	return []known{
+		{"OOM", "it has reached maxmemory and takes no new session; raise maxmemory, and leave maxmemory-policy at noeviction", perdure.ErrFull},
+		{"READONLY", "it is a replica; connect to the master, by Sentinel if it moves", perdure.ErrUnavailable},
+		{"LOADING", "it is reading its data from disk; wait until it is done", perdure.ErrUnavailable},
+		{"BUSY", "a script of somebody else keeps it busy; SCRIPT KILL ends it", perdure.ErrUnavailable},
+		{"MASTERDOWN", "it is a replica that has lost its master; repair the replication", perdure.ErrUnavailable},
+		{"NOREPLICAS", "it takes no writes while it has too few replicas; repair them, or lower min-replicas-to-write", perdure.ErrUnavailable},
+		{"MISCONF", "it takes no writes while it cannot save; make room on its disk and see its log", perdure.ErrUnavailable},
+		{"CLUSTERDOWN", "part of the Cluster is missing; bring its masters back, and see CLUSTER INFO", perdure.ErrUnavailable},
+		{"CROSSSLOT", "it is a node of a Cluster; give the URL without a database number", perdure.ErrUnavailable},
+		{"TRYAGAIN", "the slot is being moved to another node; finish the move", perdure.ErrUnavailable},
+		{"MOVED", "it is a node of a Cluster whose nodes do not agree on who serves the slot; see CLUSTER SHARDS", perdure.ErrUnavailable},
+		{"ASK", "the slot is being moved to another node; finish the move", perdure.ErrUnavailable},
+		{"NOAUTH", "it asks for a password; put one into the URL, as in redis://user:password@host", perdure.ErrUnavailable},
+		{"WRONGPASS", "it does not know this user, or not with this password; correct the URL", perdure.ErrUnavailable},
+		{"NOPERM", "the ACL of this user lacks a command or a key; the capability report names them", perdure.ErrUnavailable},
+		{"DENIED", "it runs in protected mode and takes local connections alone; set a password on it", perdure.ErrUnavailable},
+		{"WRONGTYPE", "a key of this prefix holds something else than sessions; use a prefix of your own", perdure.ErrFormat},
+	}
+}
+
+// clip cuts a reply before what could be the arguments of a command.
+func clip(reply string) string {
+	reply, _, _ = strings.Cut(reply, ", with args")
+	if len(reply) > 120 {
+		reply = reply[:120] + "…"
+	}
+	return reply
+}
+
+// ended is the error for a context that has ended.
+func ended(ctx context.Context) error { return failure(ctx.Err()) }

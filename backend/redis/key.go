@@ -1,0 +1,83 @@
+package redis
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"github.com/perdure/perdure"
+)
+
+// tags are the hash tags of the partitions, two characters each: those of
+// partition i hash to one of the slots from 64i to 64i+63, so that the partitions
+// are spread evenly over any number of masters.
+const tags = "" +
+	"aGblaCbhaObdaKd3aVoMaRbycobuaZbqaebNaabJambFaibBatooapf9cMbWaxbS" +
+	"fJc2fNc6dseidwemb9epdnetb1exb5gMdYeCfleGdQeKdUeOdHa0dLa4fqa8dDgo" +
+	"aFbmaBbiaNbeaJbaaWoLaSbxcnbtcjbpadbOcQbKalbGahbCauonaqbZcLbVaybR" +
+	"dzc3fOc7drehdvelb8eqdoeub0eyb4gLdXeBfmeFdPeJdTeNdIa1dMa5dAa9dEgn" +
+	"bnaEbjaAbfaMbbaIoOaTmzaPbwcmbsaXbLagbHacbDaomAakomavbYarbUcObQaz" +
+	"c0dyc4fLc8dqeoduerdhevdlezb3gOb7eAfjeEfneIdSeMdWa2dJa6dNeXdBgmdF" +
+	"boaDbkcqbgaLbcaHoNaUbzaQbvclbraYbMafbIabbEanbAajolawbXasbTcNbPcJ" +
+	"c1dxc5fMc9dpendtesdiewdmgJb2gNb6gqdZeDfoeHdReLdVa3dKa7dOeYdCgldG"
+
+// keyspace names the keys. With p for the prefix and t for the tag of a
+// partition they are p{t}:s:<id> for a record, p{t}:u:<user key> for the index of
+// a user, p{t}:x for the sessions by deadline, p{t}:t for tombstones and epochs
+// by drop time, and p{t}:f for the change feed.
+type keyspace struct {
+	prefix     string
+	partitions [perdure.Partitions]partitionKeys
+}
+
+// partitionKeys are the keys of one partition, or their beginnings.
+type partitionKeys struct {
+	records, users              string // beginnings
+	expiry, tombs, feed, health string
+	hex                         string // how its native ids begin
+}
+
+func newKeyspace(prefix string) *keyspace {
+	k := &keyspace{prefix: prefix}
+	for i := range k.partitions {
+		p := prefix + "{" + tags[2*i:2*i+2] + "}:"
+		k.partitions[i] = partitionKeys{
+			records: p + "s:", users: p + "u:", expiry: p + "x", tombs: p + "t", feed: p + "f", health: p + "h",
+			hex: hex.EncodeToString([]byte{byte(i)}),
+		}
+	}
+	return k
+}
+
+// of is the partition that the record lies in.
+func (k *keyspace) of(id string) *partitionKeys {
+	return &k.partitions[perdure.PartitionOf(id)]
+}
+
+// record is the key of a record.
+func (k *keyspace) record(id string) string { return k.of(id).records + id }
+
+// id is the id of the record under a key, empty if it is not the key of one.
+func (k *keyspace) id(key string) string {
+	const tagged = len("{tt}:s:")
+	if len(key) <= len(k.prefix)+tagged || !strings.HasPrefix(key, k.prefix) {
+		return ""
+	}
+	if key = key[len(k.prefix):]; key[:1] != "{" || key[3:tagged] != "}:s:" {
+		return ""
+	}
+	return key[tagged:]
+}
+
+// feeds are the keys of all feeds, by partition.
+func (k *keyspace) feeds() []string {
+	feeds := make([]string, len(k.partitions))
+	for i := range k.partitions {
+		feeds[i] = k.partitions[i].feed
+	}
+	return feeds
+}
+
+// foreign reports whether the id lies in another partition than its user.
+func foreign(id string, user perdure.UserKey) bool {
+	return user != "" && perdure.PartitionOf(id) != user.Partition()
+}

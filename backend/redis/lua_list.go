@@ -1,0 +1,90 @@
+package redis
+
+// luaPage returns a page of an index with the records that it names: the number
+// of members looked at, the last one with its score, then members and records in
+// turn. A record that is not in this partition is false.
+//
+//	KEYS index
+//	ARGV prefix of records, score and member after which to begin, limit
+const luaPage = luaCommon + luaSeek + `
+local from = seek(KEYS[1], ARGV[2], ARGV[3])
+local found = call('ZRANGE', KEYS[1], from, from + ARGV[4] - 1, 'WITHSCORES')
+local names = {}
+for i = 1, #found, 2 do names[#names + 1] = found[i] end
+local out = {#names, found[#found - 1] or '', found[#found] or ''}
+for i, value in ipairs(values(ARGV[1], names)) do
+  if value then known(value) end
+  out[#out + 1] = names[i]
+  out[#out + 1] = value
+end
+return out
+`
+
+// luaRevoke puts the epoch of a user, unless it stands already, and ends a page
+// of the user's sessions. It returns the outcome with the epoch that stands in
+// the way; or the outcome, the server's time, the number of members looked at,
+// the last one with its score, how many records could not be read, the ended
+// sessions as ids and records in turn, and the ids that are not in this
+// partition, each with false.
+//
+//	KEYS epoch, user index, expiry index, tombstone index, feed
+//	ARGV length of the feed, skew bound, caller's time, epoch, base, reap, due,
+//	     change, reason and version of tombstones, prefix of records, partition
+//	     in hex, score and member after which to begin, limit, ids to spare
+const luaRevoke = luaCommon + luaSeek + `
+local K, A = KEYS, ARGV
+local length, skew, today, epoch, base, mark = A[1], tonumber(A[2]), tonumber(A[3]), A[4], A[5], A[9]
+local t = call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+if unpack6('>I6', epoch, 4) > now + skew then return redis.error_reply('PERDURESKEW') end
+
+local cur = call('GET', K[1])
+if cur then
+  if base == '' or sub(known(cur), 4, 15) ~= base then return {3, cur} end
+elseif base ~= '' then
+  return {3, false}
+end
+call('XTRIM', K[5], 'MAXLEN', '~', length)
+if not cur or sub(cur, 4, 15) ~= sub(epoch, 4, 15) then
+  call('SET', K[1], epoch, 'PXAT', A[6])
+  call('ZADD', K[4], A[7], A[11] .. '.' .. sub(epoch, 52, 73))
+  announce(K[5], length, 1, A[8])
+end
+
+local spare = {['.'] = true}
+for i = 15, #A do spare[A[i]] = true end
+local from = seek(K[2], A[12], A[13])
+local found = call('ZRANGE', K[2], from, from + A[14] - 1, 'WITHSCORES')
+local names = {}
+for i = 1, #found, 2 do names[#names + 1] = found[i] end
+local out = {1, now, #names, found[#found - 1] or '', found[#found] or '', 0}
+
+local function finish(id, session)
+  local horizon = unpack6('>I6', session, 34) + skew
+  call('ZREM', K[3], id)
+  call('ZREM', K[2], id)
+  call('SET', A[10] .. id, tombstone(session, mark), 'PXAT', math.max(horizon, today) + 3600000)
+  call('ZADD', K[4], horizon, id)
+  announce(K[5], length, 1, '\4' .. mark .. sub(session, 52, 73) .. id)
+end
+
+for i, value in ipairs(values(A[10], names)) do
+  local id = names[i]
+  local native = #id == 24 and sub(id, 1, 2) == A[11]
+  if spare[id] then
+    -- stays
+  elseif value and not pcall(known, value) then
+    out[6] = out[6] + 1
+  elseif value and byte(value, 2) == 1 then
+    finish(id, value)
+    out[#out + 1] = id
+    out[#out + 1] = value
+  elseif value or native then
+    call('ZREM', K[2], id)
+  else
+    out[#out + 1] = id
+    out[#out + 1] = false
+  end
+end
+return out
+`

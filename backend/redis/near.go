@@ -1,0 +1,212 @@
+package redis
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// near is the near cache: records that were read, until the server or a call of
+// this process says that they have changed. It is bounded in bytes, and evicts
+// what was not read again (SIEVE; Zhang et al., NSDI 2024).
+//
+// A value that was asked for before a change and arrives after it is not taken
+// in: who asks takes a stamp first, and a change makes the stamp void. That goes
+// for the calls of this process, so that it never sees a state older than one
+// that it has made, and for what the server says: a connection delivers replies
+// and changes in their order, but to different goroutines.
+type near struct {
+	seed   maphash.Seed
+	age    time.Duration
+	start  time.Time
+	shards [nearShards]nearShard
+}
+
+const (
+	nearShards = 64
+	nearStamps = 64
+	// nearOverhead is about what an entry takes besides the record's bytes: its
+	// struct, its place in the map and the header of the decoded record.
+	nearOverhead = 360
+)
+
+type nearShard struct {
+	mu      sync.RWMutex
+	entries map[string]*nearEntry
+	newest  *nearEntry // the list of entries by arrival
+	oldest  *nearEntry
+	hand    *nearEntry // where eviction goes on
+	bytes   int64
+	limit   int64
+	stamps  [nearStamps]uint64 // each for the changes of the ids that share it
+	_       [64]byte           // keeps the locks on cache lines of their own
+}
+
+type nearEntry struct {
+	record       perdure.Record
+	until        time.Duration // since start
+	size         int64
+	read         atomic.Bool
+	newer, older *nearEntry
+}
+
+// stamp says when a value was asked for.
+type stamp struct {
+	hash, count uint64
+}
+
+// newNear makes a cache, or none, which is nil and can be used, for a limit that
+// is not positive.
+func newNear(limit int64, age time.Duration) *near {
+	if limit <= 0 {
+		return nil
+	}
+	n := &near{seed: maphash.MakeSeed(), age: age, start: time.Now()}
+	for i := range n.shards {
+		n.shards[i].entries = map[string]*nearEntry{}
+		n.shards[i].limit = max(limit/nearShards, 1)
+	}
+	return n
+}
+
+func (n *near) shard(hash uint64) *nearShard { return &n.shards[hash%nearShards] }
+
+// slot is where in the shard the stamp of an id is.
+func slot(hash uint64) uint64 { return hash / nearShards % nearStamps }
+
+// get returns the record, and the stamp to put it with if it is not there.
+func (n *near) get(id string) (r perdure.Record, found bool, s stamp) {
+	if n == nil {
+		return r, false, s
+	}
+	s.hash = maphash.String(n.seed, id)
+	shard := n.shard(s.hash)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	s.count = shard.stamps[slot(s.hash)]
+	e := shard.entries[id]
+	if e == nil || time.Since(n.start) > e.until {
+		return r, false, s
+	}
+	if !e.read.Load() {
+		e.read.Store(true)
+	}
+	return e.record, true, s
+}
+
+// put takes in a record that was asked for after the stamp was taken.
+func (n *near) put(s stamp, r perdure.Record) {
+	if n == nil || !r.Exists() {
+		return
+	}
+	e := &nearEntry{record: r, until: time.Since(n.start) + n.age, size: int64(2*len(r.ID)+r.EncodedSize()) + nearOverhead}
+	shard := n.shard(s.hash)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if shard.stamps[slot(s.hash)] != s.count || e.size > shard.limit {
+		return
+	}
+	if old := shard.entries[r.ID]; old != nil {
+		shard.remove(old)
+	}
+	shard.add(e)
+	for shard.bytes > shard.limit {
+		shard.evict()
+	}
+}
+
+// drop forgets records that have changed.
+func (n *near) drop(ids ...string) {
+	if n == nil {
+		return
+	}
+	for _, id := range ids {
+		hash := maphash.String(n.seed, id)
+		shard := n.shard(hash)
+		shard.mu.Lock()
+		shard.stamps[slot(hash)]++
+		if e := shard.entries[id]; e != nil {
+			shard.remove(e)
+		}
+		shard.mu.Unlock()
+	}
+}
+
+// clear forgets all.
+func (n *near) clear() {
+	if n == nil {
+		return
+	}
+	for i := range n.shards {
+		shard := &n.shards[i]
+		shard.mu.Lock()
+		for j := range shard.stamps {
+			shard.stamps[j]++
+		}
+		clear(shard.entries)
+		shard.newest, shard.oldest, shard.hand, shard.bytes = nil, nil, nil, 0
+		shard.mu.Unlock()
+	}
+}
+
+// size is how many bytes the cache takes, about.
+func (n *near) size() (bytes int64) {
+	if n == nil {
+		return 0
+	}
+	for i := range n.shards {
+		n.shards[i].mu.RLock()
+		bytes += n.shards[i].bytes
+		n.shards[i].mu.RUnlock()
+	}
+	return bytes
+}
+
+func (s *nearShard) add(e *nearEntry) {
+	s.entries[e.record.ID] = e
+	s.bytes += e.size
+	if e.older = s.newest; e.older != nil {
+		e.older.newer = e
+	} else {
+		s.oldest = e
+	}
+	s.newest = e
+}
+
+func (s *nearShard) remove(e *nearEntry) {
+	delete(s.entries, e.record.ID)
+	s.bytes -= e.size
+	if s.hand == e {
+		s.hand = e.newer
+	}
+	if e.newer != nil {
+		e.newer.older = e.older
+	} else {
+		s.newest = e.older
+	}
+	if e.older != nil {
+		e.older.newer = e.newer
+	} else {
+		s.oldest = e.newer
+	}
+}
+
+// evict removes the first entry from the hand on, towards the newest and around,
+// that was not read since the hand passed it.
+func (s *nearShard) evict() {
+	e := s.hand
+	for {
+		if e == nil {
+			e = s.oldest
+		}
+		if !e.read.Swap(false) {
+			break
+		}
+		e = e.newer
+	}
+	s.hand = e.newer
+	s.remove(e)
+}

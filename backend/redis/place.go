@@ -1,0 +1,113 @@
+package redis
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/perdure/perdure"
+	"github.com/redis/rueidis"
+)
+
+// place is where a listing of an index goes on: after this score and member. The
+// zero place is its beginning. In a cursor it is "<score>.<member>": only what is
+// stored decides what it means, so that it outlives the process and the server.
+type place struct {
+	score, member string
+}
+
+func (p place) String() string {
+	if p.member == "" {
+		return ""
+	}
+	return p.score + "." + p.member
+}
+
+// parsePlace reads what String wrote. It returns an ErrInvalid.
+func parsePlace(cursor string) (p place, err error) {
+	if cursor == "" {
+		return p, nil
+	}
+	p.score, p.member, _ = strings.Cut(cursor, ".")
+	n, bad := strconv.ParseUint(p.score, 10, 53)
+	if bad != nil || p.score != strconv.FormatUint(n, 10) || !isMember(p.member) {
+		return place{}, invalid("cursor", "is not one of this listing; give the Next of a page, or nothing to begin")
+	}
+	return p, nil
+}
+
+// isMember reports whether s can be the id of a record, or an index's own ".".
+func isMember(s string) bool {
+	const signs = "-._0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	return s != "" && len(s) <= maxIDLen && strings.Trim(s, signs) == ""
+}
+
+const (
+	defaultPage = 1000
+	maxPage     = 5000
+)
+
+// pageLimit is how many records to handle where the caller asked for n: 1000 if
+// that is none.
+func pageLimit(n int) int {
+	if n <= 0 {
+		return defaultPage
+	}
+	return min(n, maxPage)
+}
+
+// listing is a page of an index.
+type listing struct {
+	looked int              // how many members there were on it
+	last   place            // the last of them
+	ids    []string         // those of members
+	values []perdure.Record // aligned with ids; zero where the partition has no record
+}
+
+// pageCall is a call of luaPage.
+func (b *Backend) pageCall(own *partitionKeys, index string, after place, limit int) call {
+	return call{script: b.scripts.page, keys: []string{index}, args: []string{own.records, after.score, after.member, strconv.Itoa(limit)}}
+}
+
+func (b *Backend) readListing(result rueidis.RedisResult) (l listing, err error) {
+	reply, err := b.link.message(result)
+	if err != nil {
+		return l, err
+	}
+	parts, err := reply.ToArray()
+	if err != nil || len(parts) < 3 {
+		return l, failure(errGarbage)
+	}
+	looked, err := parts[0].ToInt64()
+	if err != nil {
+		return l, failure(err)
+	}
+	l.looked = int(looked)
+	if l.last, err = readPlace(parts[1:3]); err != nil {
+		return l, err
+	}
+	l.ids, l.values, err = readRecords(parts[3:])
+	return l, err
+}
+
+func readPlace(parts []rueidis.RedisMessage) (p place, err error) {
+	if p.member, err = parts[0].ToString(); err == nil {
+		p.score, err = parts[1].ToString()
+	}
+	return p, failure(err)
+}
+
+// readRecords reads ids and records in turn.
+func readRecords(parts []rueidis.RedisMessage) (ids []string, records []perdure.Record, err error) {
+	for i := 0; i+1 < len(parts); i += 2 {
+		id, err := parts[i].ToString()
+		if err != nil {
+			return nil, nil, failure(err)
+		}
+		r, err := record(id, parts[i+1])
+		if err != nil {
+			return nil, nil, err
+		}
+		ids, records = append(ids, id), append(records, r)
+	}
+	return ids, records, nil
+}

@@ -1,0 +1,127 @@
+package redis
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/perdure/perdure"
+	"github.com/redis/rueidis"
+)
+
+// Backend implements perdure.Backend and perdure.Inspector. It is safe for
+// concurrent use. Make one with Open.
+type Backend struct {
+	options Options // with its defaults filled in
+	keys    *keyspace
+	link    *link
+	near    *near
+	cached  bool // the server tells of changes to what is read
+	scripts scripts
+	clocks  *clocks
+	encoder encoder
+
+	// What concurrent callers share, but in a Cluster.
+	reads, writes *convoy
+
+	bell       *bell
+	feedLength string // of a partition
+	sweeps     atomic.Uint32
+}
+
+var (
+	_ perdure.Backend   = (*Backend)(nil)
+	_ perdure.Inspector = (*Backend)(nil)
+)
+
+type scripts struct {
+	apply, index, page, revoke, sweep, probe *script
+}
+
+// Open connects to the server. A wrong option is a perdure.ErrInvalid. A server
+// that cannot be reached, or does not let this user in, is a
+// perdure.ErrUnavailable that says what to do.
+func Open(ctx context.Context, options Options) (*Backend, error) {
+	o, a, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{
+		options: o,
+		keys:    newKeyspace(o.Prefix),
+		clocks:  &clocks{},
+		scripts: scripts{
+			apply: newScript(luaApply), index: newScript(luaIndex), page: newScript(luaPage),
+			revoke: newScript(luaRevoke), sweep: newScript(luaSweep), probe: newScript(luaProbe),
+		},
+		feedLength: strconv.Itoa(max(o.FeedLength/perdure.Partitions, 1)),
+	}
+	cache := newNear(o.NearCacheBytes, o.NearCacheAge)
+	client, cached, err := connect(ctx, &o, &a, func(keys []rueidis.RedisMessage) { b.keys.changed(cache, keys) })
+	if err != nil {
+		return nil, err
+	}
+	if b.cached = cached; cached {
+		b.near = cache
+	}
+	b.link = newLink(client, o.Timeout)
+	b.encoder = encoder{keys: b.keys, cluster: b.link.cluster, skew: perdure.Millis(o.MaxClockSkew.Milliseconds()), clocks: b.clocks}
+	if err := b.refuseEviction(ctx); err != nil {
+		b.link.close()
+		return nil, err
+	}
+	if !b.link.cluster {
+		b.reads, b.writes = newConvoy(b.link, b.carryReads), newConvoy(b.link, b.carryWrites)
+	}
+	b.bell = newBell(b.link, b.keys)
+	return b, nil
+}
+
+// changed has the near cache forget the keys that the server says have changed;
+// nil stands for all, and for a connection that has ended.
+func (k *keyspace) changed(cache *near, keys []rueidis.RedisMessage) {
+	if keys == nil {
+		cache.clear()
+		return
+	}
+	for _, m := range keys {
+		if key, err := m.ToString(); err == nil {
+			cache.drop(k.id(key))
+		}
+	}
+}
+
+// Ping returns nil when a script can write on the server now, in a Cluster on
+// each master. What it writes is gone after a second.
+func (b *Backend) Ping(ctx context.Context) error {
+	partitions := b.keys.partitions[:1]
+	if b.link.cluster {
+		partitions = b.keys.partitions[:]
+	}
+	var calls []call
+	for i := range partitions {
+		calls = append(calls, call{script: b.scripts.probe, keys: []string{partitions[i].health}})
+	}
+	results, err := b.link.do(ctx, calls...)
+	if err != nil {
+		return err
+	}
+	for _, result := range results {
+		if _, err := b.link.message(result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends the connections. It waits no longer than Options.Timeout for what is
+// under way.
+func (b *Backend) Close() error {
+	b.link.close()
+	b.near.clear()
+	return nil
+}
+
+// now is the time of this machine.
+func now() perdure.Millis { return perdure.MillisOf(time.Now()) }

@@ -1,0 +1,91 @@
+package redis
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/perdure/perdure"
+)
+
+// Stats counts sessions, tombstones and changes in one round trip. Bytes and
+// MaxBytes are those of the server, or of all masters, whatever else they hold.
+func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
+	calls := make([]call, 0, 3*perdure.Partitions)
+	for i := range b.keys.partitions {
+		own := &b.keys.partitions[i]
+		calls = append(calls, command([]string{"ZCARD"}, own.expiry), command([]string{"ZCARD"}, own.tombs), command([]string{"XLEN"}, own.feed))
+	}
+	results, err := b.link.do(ctx, calls...)
+	if err != nil {
+		return perdure.Stats{}, err
+	}
+	stats := perdure.Stats{Backend: "redis"}
+	counts := [...]*int64{&stats.Sessions, &stats.Tombstones, &stats.FeedLength}
+	for i, result := range results {
+		n, err := b.number(result)
+		if err != nil {
+			return perdure.Stats{}, err
+		}
+		*counts[i%len(counts)] += n
+	}
+	servers, err := b.servers(ctx)
+	if err != nil {
+		return perdure.Stats{}, err
+	}
+	stats.Details = map[string]string{"mode": b.mode(), "nearCacheBytes": strconv.FormatInt(b.near.size(), 10)}
+	for _, s := range servers {
+		stats.Bytes += s.number("used_memory")
+		stats.MaxBytes += s.number("maxmemory")
+		stats.Details["server"] = s.name()
+	}
+	return stats, nil
+}
+
+// server is what INFO says of a master.
+type server struct {
+	address string
+	info    map[string]string
+}
+
+// servers asks the server, or all masters of a Cluster.
+func (b *Backend) servers(ctx context.Context) ([]server, error) {
+	return inTime(ctx, b.link, func(ctx context.Context) (all []server, err error) {
+		for address, node := range b.link.client.Nodes() {
+			text, err := node.Do(ctx, node.B().Arbitrary("INFO").Build()).ToString()
+			if err != nil {
+				return nil, b.link.failure(err)
+			}
+			if s := (server{address: address, info: parseInfo(text)}); s.info["role"] == "master" {
+				all = append(all, s)
+			}
+		}
+		return all, nil
+	})
+}
+
+func parseInfo(text string) map[string]string {
+	info := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[name] = value
+		}
+	}
+	return info
+}
+
+func (s *server) number(name string) int64 {
+	n, _ := strconv.ParseInt(s.info[name], 10, 64)
+	return n
+}
+
+// name is the product and its version.
+func (s *server) name() string {
+	if v := s.info["valkey_version"]; v != "" {
+		return "valkey " + v
+	}
+	return "redis " + s.info["redis_version"]
+}
+
+// mode is how the server is set up.
+func (b *Backend) mode() string { return string(b.link.client.Mode()) }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/factory"
+)
+
+// withStore is the body of a verb that needs the store itself.
+func (a *app) withStore(do func(context.Context, *factory.Instance) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) (err error) {
+		if strings.HasPrefix(a.address, "http") {
+			return usageError{fmt.Errorf("%s works on a store, not on a daemon; of a daemon, ask %s/readyz?verbose", c.Name(), strings.TrimSuffix(a.address, "/"))}
+		}
+		i, err := a.openStore(c, args)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if closing := i.Close(); err == nil {
+				err = closing
+			}
+		}()
+		return do(c.Context(), i)
+	}
+}
+
+// openStore opens the store that --store names, or else the environment. It
+// makes none.
+func (a *app) openStore(c *cobra.Command, args []string) (*factory.Instance, error) {
+	config, _, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	config.SweepInterval = -1 // a glance at a store is no time to clean it
+	address := a.address
+	if address == "" {
+		if address, err = config.Address(); err != nil {
+			return nil, err
+		}
+	}
+	if err := mustExist(address, config); err != nil {
+		return nil, err
+	}
+	i, err := a.openAt(c.Context(), config)
+	if _, file := factory.DataDirOf(address); file && errors.Is(err, perdure.ErrUnavailable) {
+		err = fmt.Errorf("%w\nif a daemon holds it, ask the daemon: %s", err, askDaemon(c, args, config.Listen))
+	}
+	return i, err
+}
+
+func (a *app) openAt(ctx context.Context, config factory.Config) (*factory.Instance, error) {
+	logger := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if a.address == "" {
+		return factory.Open(ctx, config, logger)
+	}
+	return factory.OpenAddress(ctx, a.address, config, logger)
+}
+
+// mustExist refuses the embedded stores that opening would make: an answer from
+// an empty store would be a wrong one.
+func mustExist(address string, config factory.Config) error {
+	dir, file := factory.DataDirOf(address)
+	switch {
+	case address == "memory:":
+		return usageError{fmt.Errorf("the store is in the memory of another process; ask that daemon: --store http://%s", config.Listen)}
+	case !file:
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, "perdure.db")); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no store in %s; give another --store, or set PERDURE_DATA_DIR or REDIS_URL as the daemon has them", dir)
+	}
+	return nil
+}
+
+// askDaemon is the command line that asks a daemon instead.
+func askDaemon(c *cobra.Command, args []string, listen string) string {
+	words := []string{"perdure", c.Name(), "--store", "http://" + listen}
+	c.Flags().Visit(func(f *pflag.Flag) {
+		switch values, many := f.Value.(pflag.SliceValue); {
+		case f.Name == "store":
+		case f.Value.Type() == "bool":
+			words = append(words, "--"+f.Name)
+		case many:
+			words = append(words, "--"+f.Name, quote(strings.Join(values.GetSlice(), ",")))
+		default:
+			words = append(words, "--"+f.Name, quote(f.Value.String()))
+		}
+	})
+	for _, arg := range args {
+		words = append(words, quote(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+// quote makes a word fit for a shell.
+func quote(word string) string {
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !strings.ContainsRune(plain, r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.,:/@"

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/factory"
+	"github.com/perdure/perdure/server"
+)
+
+func (a *app) serve() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve sessions by gRPC, gRPC-Web and HTTP/JSON",
+		Long: `Serve sessions by gRPC, gRPC-Web and HTTP/JSON on one port, until it is told
+to stop by SIGINT or SIGTERM. A second signal ends it at once.
+
+It does not authenticate its callers and refuses to listen beyond loopback.
+
+` + environmentText(),
+		Example: `  perdure serve
+  REDIS_URL=redis://127.0.0.1:6379 perdure serve
+  PERDURE_DATA_DIR=none PERDURE_LISTEN=127.0.0.1:9000 perdure serve`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.runServe(c.Context()) },
+	}
+	a.jsonFlag(c)
+	return c
+}
+
+func (a *app) runServe(ctx context.Context) (err error) {
+	config, notes, err := a.config()
+	if err != nil {
+		return err
+	}
+	logger := newLogger(a.stderr, config)
+	for _, note := range notes {
+		logger.Warn(note)
+	}
+	listener, err := server.Listen(ctx, config.Listen)
+	if err != nil {
+		return fmt.Errorf("PERDURE_LISTEN: %w", err)
+	}
+	defer listener.Close()
+	instance, err := factory.Open(ctx, config, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, instance.Close()) }()
+	warn(ctx, instance, logger)
+	s := server.New(instance.Store, server.Options{
+		TTL: config.TTL, MaxRequest: maxRequest(config), Origins: config.Origins, Drain: config.Drain, Logger: logger,
+	})
+	if err := a.announce(instance, listener.Addr()); err != nil {
+		return err
+	}
+	return s.Serve(ctx, listener)
+}
+
+// warn logs what is wrong with the set-up of the store.
+func warn(ctx context.Context, i *factory.Instance, logger *slog.Logger) {
+	findings, err := inspect(ctx, i)
+	if err != nil {
+		logger.Warn("the set-up of the store could not be looked at; see perdure doctor", "error", err)
+	}
+	for _, f := range findings {
+		level := slog.LevelWarn
+		switch f.Severity {
+		case perdure.SeverityError:
+			level = slog.LevelError
+		case perdure.SeverityOK, perdure.SeverityInfo:
+			level = slog.LevelDebug
+		}
+		logger.Log(ctx, level, f.Name+": "+f.Found, "advice", f.Advice)
+	}
+}
+
+// maxRequest leaves room for the largest metadata, escaped and indented.
+func maxRequest(c factory.Config) int { return max(1<<20, 4*int(c.MaxMetadata)) }
+
+// announcement is what serve prints when it is up.
+type announcement struct {
+	Version string `json:"version"`
+	Listen  string `json:"listen"` // host:port
+	Kind    string `json:"kind"`   // of the store: redis, file or memory
+	Store   string `json:"store"`  // its address, without secrets
+	Why     string `json:"why"`    // this store
+}
+
+func (a *app) announce(i *factory.Instance, addr net.Addr) error {
+	up := announcement{Version: readBuild().Version, Listen: addr.String(), Kind: i.Kind, Store: i.Address, Why: i.Why}
+	if a.json {
+		return json.NewEncoder(a.stdout).Encode(up)
+	}
+	text := fmt.Sprintf(`perdure %s listens on http://%s (gRPC, gRPC-Web, HTTP/JSON)
+store: %s
+why:   %s
+try:   curl -H 'Content-Type: application/json' -d '{"userId":"ada"}' http://%s/perdure.v1.SessionService/CreateSession
+`, up.Version, up.Listen, up.Store, up.Why, up.Listen)
+	if up.Kind == "redis" {
+		text += "note:  failover is not in this version: while Redis is away, calls answer unavailable\n"
+	}
+	_, err := fmt.Fprint(a.stdout, text)
+	return err
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/factory"
+)
+
+// sessions is what get, list and revoke ask: a store, or a running daemon.
+type sessions interface {
+	// get returns a live session, or not found.
+	get(ctx context.Context, id string) (session, error)
+	// list returns a page of all sessions, or of those of one user, and the
+	// token of the next page, empty at the end.
+	list(ctx context.Context, user, token string) (page []session, next string, err error)
+	// revoke ends a session and reports whether it was live.
+	revoke(ctx context.Context, id string) (bool, error)
+	// revokeUser ends the sessions of a user but for some, and counts them.
+	revokeUser(ctx context.Context, user string, except []string) (int, error)
+	close() error
+}
+
+// session is a session as the verbs print it; its JSON is a contract.
+type session struct {
+	ID             string          `json:"id"`
+	UserID         string          `json:"userId"`
+	Username       string          `json:"username"`
+	Roles          []string        `json:"roles"`
+	Metadata       json.RawMessage `json:"metadata"`
+	CreatedAt      time.Time       `json:"createdAt"`
+	ExpiresAt      time.Time       `json:"expiresAt"`
+	LastAccessedAt time.Time       `json:"lastAccessedAt"`
+	Version        string          `json:"version"`
+}
+
+// withSessions is the body of a verb that works on a store or a daemon.
+func (a *app) withSessions(do func(context.Context, sessions, []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) (err error) {
+		s, err := a.openSessions(c, args)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if closing := s.close(); err == nil {
+				err = closing
+			}
+		}()
+		return do(c.Context(), s, args)
+	}
+}
+
+func (a *app) openSessions(c *cobra.Command, args []string) (sessions, error) {
+	if strings.HasPrefix(a.address, "http://") || strings.HasPrefix(a.address, "https://") {
+		return newDaemon(a.address)
+	}
+	i, err := a.openStore(c, args)
+	if err != nil {
+		return nil, err
+	}
+	return store{i}, nil
+}
+
+// store is sessions over a store that this process opened itself.
+type store struct{ *factory.Instance }
+
+func (s store) close() error { return s.Close() }
+
+func (s store) get(ctx context.Context, id string) (session, error) {
+	found, err := s.Get(ctx, id)
+	if err != nil {
+		return session{}, err
+	}
+	return fromStore(found)
+}
+
+func (s store) list(ctx context.Context, user, token string) (page []session, next string, err error) {
+	found, err := s.List(ctx, perdure.ListQuery{UserID: user, PageSize: listPage, PageToken: token})
+	if err != nil {
+		return nil, "", err
+	}
+	for _, f := range found.Sessions {
+		one, err := fromStore(f)
+		if err != nil {
+			return nil, "", err
+		}
+		page = append(page, one)
+	}
+	return page, found.NextPageToken, nil
+}
+
+func (s store) revoke(ctx context.Context, id string) (bool, error) { return s.Revoke(ctx, id) }
+
+func (s store) revokeUser(ctx context.Context, user string, except []string) (int, error) {
+	return s.RevokeUser(ctx, user, except...)
+}
+
+func fromStore(s perdure.Session) (session, error) {
+	metadata, err := s.Metadata.MarshalJSON()
+	return session{
+		ID: s.ID, UserID: s.UserID, Username: s.Username, Roles: s.Roles, Metadata: metadata,
+		CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt, LastAccessedAt: s.LastAccessedAt, Version: s.Version.String(),
+	}, err
+}

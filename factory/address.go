@@ -1,0 +1,94 @@
+package factory
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/perdure/perdure"
+)
+
+// AddressError says that an address is not one of a store.
+type AddressError struct {
+	Problem string
+}
+
+func (e *AddressError) Error() string {
+	return "store address " + e.Problem + "; allowed: redis://host:port, rediss://host:port (with ?prefix=), file:<data directory>, memory:"
+}
+
+const (
+	fileScheme    = "file:"
+	memoryAddress = "memory:"
+)
+
+// OpenBackend opens the backend at an address:
+//
+//	redis://… or rediss://…   Redis or Valkey, as Config.RedisURL; ?prefix= stands
+//	                          for Config.RedisPrefix
+//	file:<data directory>     the embedded store
+//	memory:                   the embedded store in memory alone
+//
+// Any other address is an *AddressError.
+func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Logger) (perdure.Backend, error) {
+	c, logger = c.withDefaults(), orDiscard(logger)
+	switch {
+	case address == memoryAddress:
+		return c.openLocal("", logger)
+	case isRedis(address):
+		return c.openRedis(ctx, address, logger)
+	}
+	dir, ok := DataDirOf(address)
+	switch {
+	case !ok:
+		scheme, _, found := strings.Cut(address, ":")
+		if !found {
+			return nil, &AddressError{"has no scheme"} // and might be anything: it is not shown
+		}
+		return nil, &AddressError{"has the scheme " + strings.ToValidUTF8(scheme, "…") + ":"}
+	case dir == "":
+		return nil, &AddressError{"names no directory"}
+	}
+	return c.openLocal(dir, logger)
+}
+
+// DataDirOf is the data directory in the address of an embedded store, and
+// whether it is one.
+func DataDirOf(address string) (string, bool) {
+	dir, ok := strings.CutPrefix(address, fileScheme)
+	if strings.HasPrefix(dir, "///") { // file:///var/lib is a way to write it too
+		dir = dir[2:]
+	}
+	return dir, ok
+}
+
+// describe is the kind of store at a valid address, and the address without
+// secrets.
+func describe(address string) (kind, shown string) {
+	if dir, ok := DataDirOf(address); ok {
+		if absolute, err := filepath.Abs(dir); err == nil {
+			dir = absolute
+		}
+		return "file", fileScheme + dir
+	}
+	if isRedis(address) {
+		return "redis", withoutSecrets(address)
+	}
+	return "memory", memoryAddress
+}
+
+// withoutSecrets is a Redis address without user, password and parameters.
+func withoutSecrets(address string) string {
+	scheme, rest, _ := strings.Cut(address, "://")
+	end := len(rest)
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		end = i
+	}
+	authority, tail := rest[:end], rest[end:]
+	if strings.Contains(tail, "@") {
+		return scheme + "://…" // perhaps a password that is not escaped
+	}
+	path, _, _ := strings.Cut(tail, "?")
+	return scheme + "://" + authority[strings.LastIndexByte(authority, '@')+1:] + path
+}

@@ -1,0 +1,120 @@
+// Package factory turns configuration into assembled stores: it reads it from
+// the environment, checks it, picks the backend and puts the Store on top.
+package factory
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/local"
+)
+
+// Instance is an assembled store, and what to tell about it.
+type Instance struct {
+	*perdure.Store
+	// Kind is "redis", "file" or "memory".
+	Kind string
+	// Address is where it keeps its sessions, without secrets:
+	// "redis://10.0.0.1:6379", "file:/var/lib/perdure", "memory:".
+	Address string
+	// Why says what decided for this store.
+	Why string
+}
+
+// Open assembles the store that the configuration asks for. It returns a
+// *ConfigError for each setting that is wrong, joined, and an ErrUnavailable
+// where the store cannot be reached.
+func Open(ctx context.Context, c Config, logger *slog.Logger) (*Instance, error) {
+	c = c.withDefaults()
+	if err := c.check(nil); err != nil {
+		return nil, err
+	}
+	address, source, why, err := c.choose()
+	if err != nil {
+		return nil, err
+	}
+	i, err := open(ctx, address, why, c, logger)
+	if err != nil && source != "" {
+		return nil, adviseRedis(source, err)
+	}
+	return i, err
+}
+
+// OpenAddress assembles a store at an address, as OpenBackend takes it.
+func OpenAddress(ctx context.Context, address string, c Config, logger *slog.Logger) (*Instance, error) {
+	c = c.withDefaults()
+	if err := c.check(nil); err != nil {
+		return nil, err
+	}
+	return open(ctx, address, "the address was given", c, logger)
+}
+
+func open(ctx context.Context, address, why string, c Config, logger *slog.Logger) (*Instance, error) {
+	logger = orDiscard(logger)
+	backend, err := OpenBackend(ctx, address, c, logger)
+	if err != nil {
+		return nil, err
+	}
+	store, err := perdure.New(backend, perdure.Options{
+		TTL: c.TTL, MaxTTL: c.MaxTTL, Horizon: c.Horizon, IdleTimeout: c.IdleTimeout,
+		MaxMetadata: int(c.MaxMetadata), SweepInterval: c.SweepInterval, Logger: logger,
+	})
+	if err != nil {
+		backend.Close()
+		return nil, err
+	}
+	kind, shown := describe(address)
+	return &Instance{Store: store, Kind: kind, Address: shown, Why: why}, nil
+}
+
+// choose is the address of the store that the settings ask for, the setting that
+// an address of Redis comes from, and why it was chosen.
+func (c *Config) choose() (address, source, why string, err error) {
+	url, source, err := c.redisURL()
+	if err != nil {
+		return "", "", "", err
+	}
+	if c.Type == Redis || c.Type == Auto && url != "" {
+		return url, source, fmt.Sprintf("SESSION_STORE_TYPE is %s and %s is set", c.Type, source), nil
+	}
+	why = "SESSION_STORE_TYPE is memory"
+	if c.Type == Auto {
+		why = "SESSION_STORE_TYPE is auto and REDIS_URL is not set"
+	}
+	if c.DataDir == DataDirNone {
+		return memoryAddress, "", why + "; PERDURE_DATA_DIR is none: sessions end with this process", nil
+	}
+	return fileScheme + c.DataDir, "", why, nil
+}
+
+// Address is the address of the store that the settings ask for, as OpenBackend
+// takes it. It may hold a password. It returns a *ConfigError where the file in
+// RedisURLFile cannot be read.
+func (c Config) Address() (string, error) {
+	c = c.withDefaults()
+	address, _, _, err := c.choose()
+	return address, err
+}
+
+func orDiscard(logger *slog.Logger) *slog.Logger {
+	if logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return logger
+}
+
+func (c *Config) openLocal(dir string, logger *slog.Logger) (perdure.Backend, error) {
+	if dir != "" {
+		absolute, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, fmt.Errorf("data directory %q: %w", dir, err)
+		}
+		dir = absolute
+	}
+	return local.Open(local.Options{
+		Dir: dir, MaxBytes: c.MaxMemory, MaxClockSkew: c.MaxClockSkew, FeedLength: c.FeedLength, Logger: logger,
+	})
+}

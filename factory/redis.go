@@ -1,0 +1,86 @@
+package factory
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/redis"
+)
+
+// redisURL is the address of Redis, and the setting that it comes from.
+func (c *Config) redisURL() (address, source string, err error) {
+	if c.RedisURLFile == "" {
+		return c.RedisURL, "REDIS_URL", nil
+	}
+	content, err := os.ReadFile(c.RedisURLFile)
+	if err != nil {
+		return "", "", &ConfigError{Name: "REDIS_URL_FILE", Value: c.RedisURLFile, Allowed: "a file that can be read: " + err.Error()}
+	}
+	address = strings.TrimSpace(string(content))
+	if !isRedis(address) {
+		v, _ := variable("REDIS_URL")
+		return "", "", &ConfigError{Name: "REDIS_URL_FILE", Value: c.RedisURLFile, Allowed: "a file that holds " + v.Allowed}
+	}
+	return address, "REDIS_URL_FILE", nil
+}
+
+func (c *Config) openRedis(ctx context.Context, address string, logger *slog.Logger) (perdure.Backend, error) {
+	options := redis.Options{
+		URL: address, Prefix: c.RedisPrefix, CAFile: c.RedisCAFile, CertFile: c.RedisCertFile, KeyFile: c.RedisKeyFile,
+		Timeout: c.RedisTimeout, NearCacheBytes: c.NearCache, MaxClockSkew: c.MaxClockSkew, FeedLength: c.FeedLength,
+		RefuseEviction: c.RedisRefuseEviction, Logger: logger,
+	}
+	if c.RedisTLS {
+		options.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if _, query, _ := strings.Cut(address, "?"); hasPrefix(query) {
+		options.Prefix = ""
+	}
+	backend, err := redis.Open(ctx, options)
+	if err != nil {
+		return nil, explainRedis(address, err)
+	}
+	return backend, nil
+}
+
+// hasPrefix reports whether the parameters of an address name a prefix.
+func hasPrefix(query string) bool {
+	values, err := url.ParseQuery(query)
+	return err == nil && values.Has("prefix")
+}
+
+// explainRedis says which setting is wrong, or where it looked for Redis.
+func explainRedis(address string, err error) error {
+	var invalid *perdure.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		if name, ok := map[string]string{
+			"URL": "store address", "Prefix": "REDIS_KEY_PREFIX", "CAFile": "PERDURE_REDIS_CA_FILE",
+			"CertFile": "PERDURE_REDIS_CERT_FILE", "KeyFile": "PERDURE_REDIS_KEY_FILE",
+		}[invalid.Field]; ok {
+			return &perdure.InvalidError{Field: name, Problem: invalid.Problem}
+		}
+	case errors.Is(err, perdure.ErrUnavailable):
+		return fmt.Errorf("%s: %w", withoutSecrets(address), err)
+	}
+	return err
+}
+
+// adviseRedis adds what to do where the address of Redis came from a setting.
+func adviseRedis(source string, err error) error {
+	var invalid *perdure.InvalidError
+	switch {
+	case errors.As(err, &invalid) && invalid.Field == "store address":
+		return &perdure.InvalidError{Field: source, Problem: invalid.Problem}
+	case errors.Is(err, perdure.ErrUnavailable):
+		return fmt.Errorf("%w\nstart it, or correct %s; to serve without it, set SESSION_STORE_TYPE=memory", err, source)
+	}
+	return err
+}

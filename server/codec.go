@@ -1,0 +1,78 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// jsonCodec is the JSON of the interface: replies hold zero values too and no
+// white space, requests hold no fields that are not known.
+type jsonCodec struct{ name string }
+
+// Name is the subtype of the content type.
+func (c jsonCodec) Name() string { return c.name }
+
+// IsBinary is false: JSON is text.
+func (jsonCodec) IsBinary() bool { return false }
+
+// MarshalStable is Marshal, which is stable.
+func (c jsonCodec) MarshalStable(message any) ([]byte, error) { return c.Marshal(message) }
+
+// Marshal writes a reply.
+func (c jsonCodec) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
+
+// MarshalAppend writes a reply after what is in b.
+func (jsonCodec) MarshalAppend(b []byte, message any) ([]byte, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a message", message)
+	}
+	if b, ok := appendReply(b, message); ok {
+		return b, nil
+	}
+	start := len(b)
+	b, err := protojson.MarshalOptions{EmitDefaultValues: true}.MarshalAppend(b, m)
+	if err != nil {
+		return nil, err
+	}
+	// protojson adds white space at random, so that nobody relies on it.
+	compact := bytes.NewBuffer(b[:start])
+	if err := json.Compact(compact, b[start:]); err != nil {
+		return nil, err
+	}
+	return compact.Bytes(), nil
+}
+
+// Unmarshal reads a request.
+func (jsonCodec) Unmarshal(b []byte, message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is not a message", message)
+	}
+	err := protojson.Unmarshal(b, m)
+	if err == nil {
+		return nil
+	}
+	// After "proto:" protojson writes one of two kinds of space, at random.
+	text := strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
+	if strings.Contains(text, "unknown field") {
+		text += "; the fields of this request are " + fields(m.ProtoReflect().Descriptor())
+	}
+	return errors.New(text)
+}
+
+// fields lists the fields of a message as JSON names them.
+func fields(message protoreflect.MessageDescriptor) string {
+	var names []string
+	for i := range message.Fields().Len() {
+		names = append(names, message.Fields().Get(i).JSONName())
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
+
+	"github.com/perdure/perdure/proto/perdure/v1/perdurev1connect"
+)
+
+const (
+	// pingTimeout bounds a look at the store: shorter than the second that
+	// orchestrators give a probe.
+	pingTimeout = 800 * time.Millisecond
+	// watchInterval is how often a watcher of health is told of a change.
+	watchInterval = 5 * time.Second
+)
+
+// check is one line of readiness.
+type check struct {
+	name string
+	err  error
+	took time.Duration
+}
+
+// checks looks at all that readiness needs.
+func (s *Server) checks(ctx context.Context) []check {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	serving := check{name: "serving"}
+	if s.draining.Err() != nil {
+		serving.err = errors.New("stopping")
+	}
+	start := time.Now()
+	store := check{name: "store", err: s.store.Ping(ctx)}
+	store.took = time.Since(start)
+	if store.err != nil {
+		s.options.Logger.WarnContext(ctx, "not ready", "check", store.name, "error", store.err)
+		store.err = errors.New("cannot take a write; the server's log says why")
+	}
+	return []check{serving, store}
+}
+
+// livez answers while the process does.
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
+
+// readyz answers 200 when a request would be served now, and 503 when not. With
+// ?verbose it lists the checks.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	checks := s.checks(r.Context())
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	verdict := "ok"
+	for _, c := range checks {
+		if c.err != nil {
+			verdict = "not ready"
+		}
+	}
+	if verdict != "ok" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	if r.URL.Query().Has("verbose") {
+		for _, c := range checks {
+			fmt.Fprintln(w, c)
+		}
+	}
+	fmt.Fprintln(w, verdict)
+}
+
+func (c check) String() string {
+	line := "[+] " + c.name + " ok"
+	if c.err != nil {
+		line = "[-] " + c.name + " failed: " + c.err.Error()
+	}
+	if c.took > 0 {
+		line += fmt.Sprintf(" (%v)", c.took.Round(time.Microsecond))
+	}
+	return line
+}
+
+// checker is readiness for grpc.health.v1.
+type checker struct{ *Server }
+
+var _ grpchealth.Watcher = checker{}
+
+// Check answers for the server as a whole and for the session service.
+func (c checker) Check(ctx context.Context, request *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
+	switch request.Service {
+	case "", perdurev1connect.SessionServiceName:
+	default:
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no service %q here", request.Service))
+	}
+	for _, check := range c.checks(ctx) {
+		if check.err != nil {
+			return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
+		}
+	}
+	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
+}
+
+// Watch has a watcher look again at intervals, and at once when a stop begins.
+func (c checker) Watch(_ context.Context, _ *grpchealth.CheckRequest, onChange func()) (func(), error) {
+	forget := context.AfterFunc(c.draining, onChange)
+	ticker := time.NewTicker(watchInterval)
+	done := make(chan struct{})
+	go func() {
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				onChange()
+			}
+		}
+	}()
+	return func() { forget(); close(done) }, nil
+}

@@ -1,0 +1,184 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/perdure/perdure/server"
+)
+
+// TestSessionInJSON checks the shape of a session to the field: tests of others
+// rely on it.
+func TestSessionInJSON(t *testing.T) {
+	r := startRig(t, nil, server.Options{})
+	session := r.session("CreateSession", `{"userId":"ada","username":"Ada","roles":["user","admin"],
+		"metadata":{"theme":"dark","n":3,"deep":{"list":[1,2.5,null,true,"\u00fc\n\"x\""]}},"ttlSeconds":60}`)
+	want := []string{"createdAt", "expiresAt", "id", "lastAccessedAt", "metadata", "roles", "userId", "username", "version"}
+	if keys := slices.Sorted(maps.Keys(session)); !slices.Equal(keys, want) {
+		t.Errorf("a session has the fields %v, not %v", keys, want)
+	}
+	var metadata any
+	if err := json.Unmarshal([]byte(`{"theme":"dark","n":3,"deep":{"list":[1,2.5,null,true,"ü\n\"x\""]}}`), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(session["metadata"], metadata) {
+		t.Errorf("metadata came back as %v", session["metadata"])
+	}
+	if session["userId"] != "ada" || session["username"] != "Ada" || fmt.Sprint(session["roles"]) != "[user admin]" {
+		t.Errorf("session came back as %v", session)
+	}
+	created, expires := parseTime(t, session["createdAt"]), parseTime(t, session["expiresAt"])
+	if life := expires.Sub(created).Round(time.Second); life != time.Minute {
+		t.Errorf("with ttlSeconds 60 it lives %v", life)
+	}
+	if session["lastAccessedAt"] != session["createdAt"] {
+		t.Errorf("last accessed at %v, created at %v", session["lastAccessedAt"], session["createdAt"])
+	}
+}
+
+func parseTime(t *testing.T, v any) time.Time {
+	t.Helper()
+	text, _ := v.(string)
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// TestDefaultsAreWritten: a shell script greps for these.
+func TestDefaultsAreWritten(t *testing.T) {
+	r := startRig(t, nil, server.Options{})
+	const id = "00AAAAAAAAAAAAAAAAAAAAAA"
+	for _, c := range []struct{ method, body, want string }{
+		{"TouchSession", `{"id":"` + id + `"}`, `{"touched":false}`},
+		{"DeleteSession", `{"id":"` + id + `"}`, `{"deleted":false}`},
+		{"ListSessions", `{}`, `{"sessions":[],"nextPageToken":""}`},
+		{"ListSessions", `{"userId":"ada"}`, `{"sessions":[],"nextPageToken":""}`},
+		{"BatchGetSessions", `{}`, `{"sessions":[],"notFound":[]}`},
+		{"BatchGetSessions", `{"ids":["` + id + `","x"]}`, `{"sessions":[],"notFound":["x","` + id + `"]}`},
+		{"ValidateSession", `{"id":"` + id + `"}`, `{"valid":false}`},
+		{"ValidateSession", `{"id":"not an id"}`, `{"valid":false}`},
+		{"RevokeUserSessions", `{"userId":"ada"}`, `{"revoked":0}`},
+	} {
+		if status, reply := r.postRaw(c.method, c.body); status != http.StatusOK || reply != c.want {
+			t.Errorf("%s %s answered %d %s, not %s", c.method, c.body, status, reply, c.want)
+		}
+	}
+	if s := r.session("CreateSession", `{"userId":"ada"}`); s["username"] != "" || fmt.Sprint(s["roles"], s["metadata"]) != "[] map[]" {
+		t.Errorf("a session without anything is %v", s)
+	}
+}
+
+func TestUpdateChangesOnlyWhatIsSet(t *testing.T) {
+	r := startRig(t, nil, server.Options{})
+	first := r.session("CreateSession", `{"userId":"ada","username":"Ada","roles":["a","b"],"metadata":{"x":1,"y":2}}`)
+	id := first["id"].(string)
+	update := func(fields string) map[string]any {
+		return r.session("UpdateSession", `{"id":"`+id+`"`+fields+`}`)
+	}
+	if s := update(`,"metadata":{"x":null,"z":{"a":[]}}`); fmt.Sprint(s["metadata"]) != "map[y:2 z:map[a:[]]]" || fmt.Sprint(s["roles"]) != "[a b]" || s["username"] != "Ada" {
+		t.Errorf("after a merge of metadata: %v", s)
+	}
+	if s := update(`,"roles":["c"]`); fmt.Sprint(s["roles"]) != "[c]" {
+		t.Errorf("after new roles: %v", s)
+	}
+	if s := update(`,"username":"Lovelace"`); s["username"] != "Lovelace" || fmt.Sprint(s["roles"]) != "[c]" {
+		t.Errorf("after a new name: %v", s)
+	}
+	if s := update(`,"roles":[],"username":""`); fmt.Sprint(s["roles"]) != "[]" || s["username"] != "" {
+		t.Errorf("after clearing: %v", s)
+	}
+	at := time.Now().Add(48 * time.Hour).UTC().Format(time.RFC3339)
+	last := update(`,"expiresAt":"` + at + `"`)
+	if got := parseTime(t, last["expiresAt"]); got.Format(time.RFC3339) != at {
+		t.Errorf("expiry is %v, not %v", got, at)
+	}
+	if status, reply := r.post("UpdateSession", `{"id":"`+id+`","username":"x","expectedVersion":"`+first["version"].(string)+`"}`); reply["code"] != "aborted" || status != http.StatusConflict {
+		t.Errorf("an old version answered %d %v", status, reply)
+	}
+	if s := update(`,"username":"y","expectedVersion":"` + last["version"].(string) + `"`); s["username"] != "y" {
+		t.Errorf("the present version: %v", s)
+	}
+}
+
+func TestLifeOfASession(t *testing.T) {
+	r := startRig(t, nil, server.Options{TTL: time.Hour})
+	id := r.create("ada")
+	if _, reply := r.post("TouchSession", `{"id":"`+id+`"}`); reply["touched"] != true {
+		t.Errorf("touch: %v", reply)
+	}
+	_, reply := r.post("ValidateSession", `{"id":"`+id+`"}`)
+	if session, ok := reply["session"].(map[string]any); reply["valid"] != true || !ok || session["id"] != id {
+		t.Errorf("validate: %v", reply)
+	}
+	fresh := r.session("RefreshSession", `{"id":"`+id+`"}`)
+	if fresh["id"] == id || fresh["userId"] != "ada" {
+		t.Errorf("refresh: %v", fresh)
+	}
+	if left := time.Until(parseTime(t, fresh["expiresAt"])); left > time.Hour || left < 50*time.Minute {
+		t.Errorf("refresh extends to %v by default, not to Options.TTL", left)
+	}
+	if _, reply := r.post("GetSession", `{"id":"`+id+`"}`); reply["code"] != "not_found" {
+		t.Errorf("the old id: %v", reply)
+	}
+	id = fresh["id"].(string)
+	if s := r.session("RefreshSession", `{"id":"`+id+`","ttlSeconds":7200}`); time.Until(parseTime(t, s["expiresAt"])) < time.Hour {
+		t.Errorf("refresh with a ttl: %v", s)
+	} else {
+		id = s["id"].(string)
+	}
+	if _, reply := r.post("DeleteSession", `{"id":"`+id+`"}`); reply["deleted"] != true {
+		t.Errorf("delete: %v", reply)
+	}
+	if _, reply := r.post("ValidateSession", `{"id":"`+id+`"}`); reply["valid"] != false {
+		t.Errorf("validate after delete: %v", reply)
+	}
+}
+
+func TestListAndRevoke(t *testing.T) {
+	r := startRig(t, nil, server.Options{})
+	all := map[string]bool{}
+	var ada []string
+	for i := range 25 {
+		user := "ada"
+		if i%5 == 0 {
+			user = fmt.Sprintf("u:%d*{}", i)
+		}
+		id := r.create(user)
+		all[id] = true
+		if user == "ada" {
+			ada = append(ada, id)
+		}
+	}
+	seen := map[string]bool{}
+	for token := ""; ; {
+		_, reply := r.post("ListSessions", `{"pageSize":7,"pageToken":"`+token+`"}`)
+		for _, s := range reply["sessions"].([]any) {
+			seen[s.(map[string]any)["id"].(string)] = true
+		}
+		if token = reply["nextPageToken"].(string); token == "" {
+			break
+		}
+	}
+	if !maps.Equal(seen, all) {
+		t.Errorf("listed %d of %d sessions", len(seen), len(all))
+	}
+	if _, reply := r.post("BatchGetSessions", `{"ids":["`+strings.Join(append(ada, "x", ada[0]), `","`)+`"]}`); len(reply["sessions"].([]any)) != len(ada) || fmt.Sprint(reply["notFound"]) != "[x]" {
+		t.Errorf("batch get: %v", reply)
+	}
+	if _, reply := r.post("RevokeUserSessions", `{"userId":"ada","exceptIds":["`+ada[3]+`"]}`); reply["revoked"] != float64(len(ada)-1) {
+		t.Errorf("revoke: %v", reply)
+	}
+	_, reply := r.post("ListSessions", `{"userId":"ada"}`)
+	if left := reply["sessions"].([]any); len(left) != 1 || left[0].(map[string]any)["id"] != ada[3] {
+		t.Errorf("left of the user: %v", reply)
+	}
+}

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
+)
+
+// appendReply writes a reply that holds sessions as protojson would, in a tenth
+// of its time, and reports whether it is one.
+func appendReply(b []byte, message any) ([]byte, bool) {
+	switch m := message.(type) {
+	case *perdurev1.ValidateSessionResponse:
+		b = strconv.AppendBool(append(b, `{"valid":`...), m.GetValid())
+		if m.GetSession() != nil {
+			b = appendSession(append(b, `,"session":`...), m.GetSession())
+		}
+	case interface{ GetSession() *perdurev1.Session }:
+		if m.GetSession() == nil {
+			return append(b, `{}`...), true
+		}
+		b = appendSession(append(b, `{"session":`...), m.GetSession())
+	case *perdurev1.BatchGetSessionsResponse:
+		b = appendList(append(b, `{"sessions":`...), m.GetSessions(), appendSession)
+		b = appendList(append(b, `,"notFound":`...), m.GetNotFound(), appendText)
+	case *perdurev1.ListSessionsResponse:
+		b = appendList(append(b, `{"sessions":`...), m.GetSessions(), appendSession)
+		b = appendText(append(b, `,"nextPageToken":`...), m.GetNextPageToken())
+	default:
+		return b, false
+	}
+	return append(b, '}'), true
+}
+
+func appendSession(b []byte, s *perdurev1.Session) []byte {
+	b = appendText(append(b, `{"id":`...), s.GetId())
+	b = appendText(append(b, `,"userId":`...), s.GetUserId())
+	b = appendText(append(b, `,"username":`...), s.GetUsername())
+	b = appendList(append(b, `,"roles":`...), s.GetRoles(), appendText)
+	b = appendObject(append(b, `,"metadata":`...), s.GetMetadata())
+	b = appendTime(append(b, `,"createdAt":`...), s.GetCreatedAt())
+	b = appendTime(append(b, `,"expiresAt":`...), s.GetExpiresAt())
+	b = appendTime(append(b, `,"lastAccessedAt":`...), s.GetLastAccessedAt())
+	b = appendText(append(b, `,"version":`...), s.GetVersion())
+	return append(b, '}')
+}
+
+func appendList[T any](b []byte, list []T, item func([]byte, T) []byte) []byte {
+	b = append(b, '[')
+	for i, value := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = item(b, value)
+	}
+	return append(b, ']')
+}
+
+func appendObject(b []byte, object *structpb.Struct) []byte {
+	fields := object.GetFields()
+	b = append(b, '{')
+	for i, key := range slices.Sorted(maps.Keys(fields)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendValue(append(appendText(b, key), ':'), fields[key])
+	}
+	return append(b, '}')
+}
+
+func appendValue(b []byte, value *structpb.Value) []byte {
+	switch kind := value.GetKind().(type) {
+	case *structpb.Value_StringValue:
+		return appendText(b, kind.StringValue)
+	case *structpb.Value_NumberValue:
+		return appendNumber(b, kind.NumberValue)
+	case *structpb.Value_BoolValue:
+		return strconv.AppendBool(b, kind.BoolValue)
+	case *structpb.Value_ListValue:
+		return appendList(b, kind.ListValue.GetValues(), appendValue)
+	case *structpb.Value_StructValue:
+		return appendObject(b, kind.StructValue)
+	}
+	return append(b, "null"...)
+}
+
+// appendNumber writes a finite number: metadata holds no others.
+func appendNumber(b []byte, f float64) []byte {
+	const exact = 1 << 53
+	if f == math.Trunc(f) && math.Abs(f) < exact {
+		return strconv.AppendInt(b, int64(f), 10)
+	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		return append(b, "null"...)
+	}
+	return append(b, text...)
+}
+
+// appendTime writes a time in milliseconds, as sessions hold it.
+func appendTime(b []byte, at *timestamppb.Timestamp) []byte {
+	return at.AsTime().AppendFormat(b, `"2006-01-02T15:04:05.000Z"`)
+}
+
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			text, err := json.Marshal(s)
+			if err != nil {
+				return append(b, `""`...)
+			}
+			return append(b, text...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}

@@ -1,0 +1,40 @@
+package server
+
+import (
+	"net/http"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
+	"connectrpc.com/grpcreflect"
+
+	"github.com/perdure/perdure/proto/perdure/v1/perdurev1connect"
+)
+
+// compressFrom is the least size of a reply that is worth compressing.
+const compressFrom = 16 << 10
+
+func (s *Server) routes() http.Handler {
+	options := connect.WithHandlerOptions(
+		connect.WithCodec(jsonCodec{name: "json"}),
+		connect.WithCodec(jsonCodec{name: "json; charset=utf-8"}),
+		connect.WithReadMaxBytes(s.options.MaxRequest),
+		connect.WithCompressMinBytes(compressFrom),
+		connect.WithInterceptors(interceptor{server: s}),
+	)
+	reflector := grpcreflect.NewStaticReflector(perdurev1connect.SessionServiceName, grpchealth.HealthV1ServiceName)
+
+	mux := http.NewServeMux()
+	mux.Handle(perdurev1connect.NewSessionServiceHandler(sessions{s}, options))
+	mux.Handle(grpchealth.NewHandler(checker{s}, options))
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, options))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options))
+	mux.HandleFunc("GET /livez", s.livez)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	return s.guardOrigin(mux)
+}
+
+// sessions implements the methods of SessionService. An error of the Store is
+// returned as it is: the interceptor gives it a code.
+type sessions struct{ *Server }
+
+var _ perdurev1connect.SessionServiceHandler = sessions{}
