@@ -34,6 +34,7 @@ type cell struct {
 	p50, p99     time.Duration
 	client       time.Duration // CPU time of this process, an operation
 	server       time.Duration // CPU time of Redis, an operation
+	others       float64       // share of the machine that somebody else used
 }
 
 // crew measures cells, all in the same way.
@@ -135,6 +136,7 @@ func summarize(workers []*worker, warm int, took time.Duration, spent usage) cel
 		p99:          percentile(samples, 99),
 		client:       spent.client / time.Duration(max(count, 1)),
 		server:       spent.server / time.Duration(max(count, 1)),
+		others:       spent.others(took),
 	}
 }
 

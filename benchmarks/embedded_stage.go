@@ -27,7 +27,7 @@ type embeddedStage struct {
 
 // creations is how many sessions a cell creates. They stay in memory, so they
 // are counted, not timed.
-const creations = 200_000
+const creations = 100_000
 
 func newEmbeddedStage(o options) *embeddedStage { return &embeddedStage{options: o} }
 

@@ -50,7 +50,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.IntVar(&o.goroutines, "goroutines", 64, "callers at the same time")
 	flags.IntVar(&o.sessions, "sessions", 20_000, "distinct sessions, accessed at random")
 	flags.IntVar(&o.footprint, "footprint", 100_000, "sessions written to weigh Redis's memory")
-	flags.IntVar(&o.rounds, "rounds", 9, "how often both sides are measured in turn; the median counts")
+	flags.IntVar(&o.rounds, "rounds", 7, "how often all sides are measured in turn; the medians count")
 	flags.DurationVar(&o.duration, "duration", 400*time.Millisecond, "time a side has in a round, after a quarter of it to warm up")
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile to this `file`; its label side says who was measured")
 	flags.BoolVar(&o.json, "json", false, "print JSON instead of tables")
@@ -149,6 +149,9 @@ func play(ctx context.Context, s stage, only *regexp.Regexp, progress io.Writer)
 	}
 	return found, nil
 }
+
+// uses is how many sessions a cell has whose operation uses them up.
+func (o options) uses() int { return min(o.sessions, 10_000) }
 
 func (o options) setting() string {
 	return fmt.Sprintf("%d goroutines, %d distinct sessions, bodies of %d bytes, %d rounds of %v a side in turn, medians",

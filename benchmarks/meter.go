@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/shirou/gopsutil/v4/cpu"
 	"github.com/shirou/gopsutil/v4/process"
 )
 
@@ -18,11 +20,17 @@ type meter struct {
 	redis *goredis.Client
 }
 
-// usage is CPU time used since some start.
-type usage struct{ client, server time.Duration }
+// usage is CPU time used since some start: by this process, by Redis, and by all
+// that run on the machine.
+type usage struct{ client, server, machine time.Duration }
 
 func (u usage) since(before usage) usage {
-	return usage{client: u.client - before.client, server: u.server - before.server}
+	return usage{client: u.client - before.client, server: u.server - before.server, machine: u.machine - before.machine}
+}
+
+// others is the share of the machine that neither side used.
+func (u usage) others(took time.Duration) float64 {
+	return max(0, (u.machine-u.client-u.server).Seconds()/(took.Seconds()*float64(runtime.NumCPU())))
 }
 
 func (m meter) read(ctx context.Context) (u usage, err error) {
@@ -35,10 +43,24 @@ func (m meter) read(ctx context.Context) (u usage, err error) {
 		return u, err
 	}
 	u.client = seconds(times.User + times.System)
+	if u.machine, err = machineCPU(ctx); err != nil {
+		return u, err
+	}
 	if m.redis != nil {
 		u.server, err = serverCPU(ctx, m.redis)
 	}
 	return u, err
+}
+
+// machineCPU is the time in which the machine's cores did not rest, or were not
+// to be had.
+func machineCPU(ctx context.Context) (time.Duration, error) {
+	all, err := cpu.TimesWithContext(ctx, false)
+	if err != nil || len(all) == 0 {
+		return 0, err
+	}
+	t := all[0]
+	return seconds(t.User + t.Nice + t.System + t.Irq + t.Softirq + t.Steal), nil
 }
 
 func serverCPU(ctx context.Context, client *goredis.Client) (time.Duration, error) {

@@ -53,7 +53,7 @@ func (p *peers) commitNew(target float64) side {
 // renew does by scs what a rotation does: the same session under a new token.
 func (p *peers) renew() side {
 	return p.consuming("scs Commit + Delete", func(ctx context.Context, number int) error {
-		if err := p.commitAs(ctx, token(number+p.options.sessions)); err != nil {
+		if err := p.commitAs(ctx, token(number+p.options.uses())); err != nil {
 			return err
 		}
 		return p.scs.DeleteCtx(ctx, token(number))
@@ -69,10 +69,10 @@ func (p *peers) destroy() side {
 // consuming uses sessions up: each cell has new ones, and room for as many
 // tokens again.
 func (p *peers) consuming(name string, do func(ctx context.Context, number int) error) side {
-	return side{name: name, limit: p.options.sessions, start: func(ctx context.Context) (operation, error) {
+	return side{name: name, limit: p.options.uses(), start: func(ctx context.Context) (operation, error) {
 		first := p.made
-		p.made += 2 * p.options.sessions
-		err := forEach(ctx, p.options.goroutines, p.options.sessions, func(ctx context.Context, i int) error {
+		p.made += 2 * p.options.uses()
+		err := forEach(ctx, p.options.goroutines, p.options.uses(), func(ctx context.Context, i int) error {
 			return p.commitAs(ctx, token(first+i))
 		})
 		return func(ctx context.Context, w *worker) error {

@@ -81,8 +81,8 @@ func (s *redisStage) remove() side {
 
 // consuming uses sessions up: each cell has new ones.
 func (s *redisStage) consuming(do func(ctx context.Context, id string) error) side {
-	return side{name: "perdure", limit: s.options.sessions, start: func(ctx context.Context) (operation, error) {
-		ids, err := s.create(ctx)
+	return side{name: "perdure", limit: s.options.uses(), start: func(ctx context.Context) (operation, error) {
+		ids, err := s.create(ctx, s.options.uses())
 		return func(ctx context.Context, w *worker) error {
 			return do(ctx, ids[w.index+w.count*s.options.goroutines])
 		}, err

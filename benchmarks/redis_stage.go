@@ -71,7 +71,7 @@ func (s *redisStage) open(ctx context.Context) (err error) {
 	if s.far, err = openStore(ctx, s.server.URL(), nearCacheOff); err != nil {
 		return err
 	}
-	s.ids, err = s.create(ctx)
+	s.ids, err = s.create(ctx, s.options.sessions)
 	return err
 }
 
@@ -92,10 +92,10 @@ func (s *redisStage) close() error {
 }
 
 // create stores sessions of users that have none yet.
-func (s *redisStage) create(ctx context.Context) ([]string, error) {
+func (s *redisStage) create(ctx context.Context, count int) ([]string, error) {
 	first := s.users
-	s.users += share(s.options.sessions, sessionsPerUser, 0)
-	return createMany(ctx, s.near, s.options.goroutines, s.options.sessions, func(i int) perdure.Data {
+	s.users += share(count, sessionsPerUser, 0)
+	return createMany(ctx, s.near, s.options.goroutines, count, func(i int) perdure.Data {
 		return data(userID(first+i/sessionsPerUser), s.population.metadata)
 	})
 }

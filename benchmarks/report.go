@@ -97,6 +97,7 @@ type cost struct {
 	ClientCPU  float64 `json:"clientCPUMicros"`
 	ServerCPU  float64 `json:"serverCPUMicros"`
 	BothCPU    float64 `json:"bothCPUMicros"`
+	Others     float64 `json:"othersShare"` // of the machine, at most
 	RateSpread spread  `json:"opsPerSecondOverRounds"`
 }
 
@@ -115,6 +116,7 @@ func costOf(operation, name string, cells []cell) cost {
 		ClientCPU: micros(func(c cell) time.Duration { return c.client }),
 		ServerCPU: micros(func(c cell) time.Duration { return c.server }),
 		BothCPU:   micros(func(c cell) time.Duration { return c.client + c.server }),
+		Others:    round(cells).others(),
 	}
 }
 
@@ -150,7 +152,8 @@ func (r *report) writeText(out io.Writer) error {
 	if err := r.writeRows(out); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nWhat an operation takes, in microseconds: latency, and CPU time on both sides of the wire.\n\n")
+	fmt.Fprintf(out, "\nWhat an operation takes, in microseconds: latency, and CPU time on both sides of the wire. Others: the\n"+
+		"share of the machine that somebody else used, at most, in the rounds that count.\n\n")
 	return r.writeCosts(out)
 }
 
@@ -181,10 +184,10 @@ func yes(reached *bool) string {
 
 func (r *report) writeCosts(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "operation\tside\tops/s\tp50\tp99\tclient CPU\tserver CPU\tboth\t")
+	fmt.Fprintln(w, "operation\tside\tops/s\tp50\tp99\tclient CPU\tserver CPU\tboth\tothers\t")
 	for _, c := range r.Costs {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%.1f\t%.2f\t%.2f\t%.2f\t\n",
-			c.Operation, c.Side, humanize.Comma(int64(c.Rate)), c.P50, c.P99, c.ClientCPU, c.ServerCPU, c.BothCPU)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%.1f\t%.2f\t%.2f\t%.2f\t%.0f%%\t\n",
+			c.Operation, c.Side, humanize.Comma(int64(c.Rate)), c.P50, c.P99, c.ClientCPU, c.ServerCPU, c.BothCPU, 100*c.Others)
 	}
 	return w.Flush()
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/local"
@@ -184,6 +185,64 @@ func BenchmarkTouch(b *testing.B) {
 			panic(err)
 		}
 	})
+}
+
+// BenchmarkScan goes over a million records once.
+func BenchmarkScan(b *testing.B) {
+	backend := open(b, local.Options{MaxBytes: 1 << 40})
+	const million = 1_000_000
+	fill(b, backend, newSessions(million))
+	for _, limit := range []int{100, 1000, 10_000} {
+		b.Run(strconv.Itoa(limit), func(b *testing.B) {
+			for b.Loop() {
+				seen := 0
+				for q := (perdure.ScanQuery{Limit: limit}); ; {
+					page, err := backend.Scan(b.Context(), q)
+					if err != nil {
+						b.Fatal(err)
+					}
+					seen += len(page.Records)
+					if q.After = page.Next; q.After == "" {
+						break
+					}
+				}
+				if seen != million {
+					b.Fatalf("%d records", seen)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSweep drops a million sessions that are due at once.
+func BenchmarkSweep(b *testing.B) {
+	const million = 1_000_000
+	records := newSessions(million)
+	for b.Loop() {
+		b.StopTimer()
+		backend := open(b, local.Options{MaxBytes: 1 << 40})
+		fill(b, backend, records)
+		b.StartTimer()
+		for more := true; more; {
+			var err error
+			if _, more, err = backend.Sweep(b.Context(), 1<<47, 1000); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// BenchmarkOpen reads a file of 100,000 sessions.
+func BenchmarkOpen(b *testing.B) {
+	o := local.Options{Dir: b.TempDir(), Timeout: time.Minute}
+	backend := open(b, o)
+	for range 10 {
+		fill(b, backend, newSessions(stored/10))
+	}
+	backend.Close()
+	for b.Loop() {
+		open(b, o).Close()
+	}
 }
 
 // BenchmarkStore is the whole way through a perdure.Store, beside a sync.Map

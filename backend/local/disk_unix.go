@@ -3,6 +3,7 @@
 package local
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -27,14 +28,21 @@ func tooWide(path string) (os.FileMode, bool) {
 	return info.Mode().Perm(), info.Mode().Perm()&0o077 != 0
 }
 
-// syncDir makes the names in a directory durable.
+// syncDir makes the names in a directory durable, as far as the file system can
+// and this process may.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
+	if errors.Is(err, os.ErrPermission) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	return d.Sync()
+	if err := d.Sync(); !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
 }
 
 // unlock gives back the lock that bbolt takes on a file.

@@ -15,7 +15,9 @@
 // The change feed is in memory alone: after a restart every cursor from before
 // it is answered with perdure.ErrFeedGap.
 //
-// One process at a time can hold a data directory.
+// One process at a time can hold a data directory. The file in it takes about
+// twice what its records do, uses the room of those that are gone again, and
+// never shrinks.
 package local
 
 import (
@@ -37,7 +39,7 @@ type Backend struct {
 	bytes      atomic.Int64 // what all records take, by size
 	sweepStart atomic.Uint32
 	feed       *feed
-	stages     sync.Pool
+	stages     sync.Pool // of *stage, for commands in memory
 	closed     atomic.Bool
 	closing    chan struct{} // closed by Close, for those who wait for changes
 

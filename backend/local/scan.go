@@ -9,7 +9,7 @@ import (
 )
 
 // Scan returns a page of records in the order of partition, then id. The cursor
-// is the partition and id of the last one: it means the same after a restart.
+// stands for the last of them: it means the same after a restart.
 func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, error) {
 	if err := b.ready(ctx); err != nil {
 		return perdure.Page{}, err
@@ -36,6 +36,7 @@ func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, 
 			return perdure.Page{}, ended(ctx)
 		}
 		records, more := b.shards[p].page(after, left, q.Dead)
+		page.Records = slices.Grow(page.Records, len(records))
 		for _, r := range records {
 			page.Records = append(page.Records, *r)
 		}

@@ -15,7 +15,7 @@ func TestScheduleAgainstAModel(t *testing.T) {
 		var s schedule
 		model := map[*entry]perdure.Millis{}
 		var all []*entry
-		any := func() *entry { return rapid.SampledFrom(all).Draw(t, "entry") }
+		one := func() *entry { return rapid.SampledFrom(all).Draw(t, "entry") }
 		at := func() perdure.Millis { return perdure.Millis(rapid.IntRange(0, 50).Draw(t, "at")) }
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
@@ -27,7 +27,7 @@ func TestScheduleAgainstAModel(t *testing.T) {
 				if len(all) == 0 {
 					t.Skip()
 				}
-				e, when := any(), at()
+				e, when := one(), at()
 				s.advance(e, when)
 				model[e] = min(model[e], when)
 			},
@@ -35,7 +35,7 @@ func TestScheduleAgainstAModel(t *testing.T) {
 				if len(all) == 0 {
 					t.Skip()
 				}
-				e := any()
+				e := one()
 				when := model[e] + at()
 				s.postpone(e, when)
 				model[e] = when
@@ -44,7 +44,7 @@ func TestScheduleAgainstAModel(t *testing.T) {
 				if len(all) == 0 {
 					t.Skip()
 				}
-				e := any()
+				e := one()
 				s.remove(e)
 				delete(model, e)
 				for i := range all {

@@ -166,11 +166,11 @@ func (s *shard) count(r *perdure.Record, by int) {
 	}
 }
 
-// What a record takes beside its strings, measured over a million records: the
-// record and its entry, a slot of the map, a place in the schedule, and, for a
-// session, a user of its own. TestAccounting keeps them honest.
+// What a record takes beside its strings, in bytes: the record, its entry, their
+// places in table and schedule, and, for a session, about half a user's index.
+// TestAccounting keeps them honest.
 const (
-	recordOverhead  = 220
+	recordOverhead  = 200
 	sessionOverhead = 80
 )
 

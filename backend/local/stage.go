@@ -56,11 +56,10 @@ func (b *Backend) execute(c command) {
 	}
 	defer b.unlock(held)
 	s := b.stages.Get().(*stage)
-	s.b, s.now = b, b.now()
-	s.muts = s.few[:0]
+	s.b, s.now, s.muts = b, b.now(), s.few[:0]
 	c.run(s)
 	s.apply()
-	*s = stage{}
+	*s = stage{} // the pool keeps no record alive
 	b.stages.Put(s)
 }
 
@@ -77,8 +76,8 @@ func (s *stage) apply() {
 // are an ErrFormat.
 func (s *stage) find(id string) (*perdure.Record, error) {
 	for i := len(s.muts) - 1; i >= s.mark; i-- {
-		if m := s.muts[i]; m.new != nil && m.new.ID == id {
-			return m.new, nil
+		if s.muts[i].id() == id {
+			return s.muts[i].new, nil
 		}
 	}
 	if r, ok := s.final[id]; ok {
@@ -92,7 +91,7 @@ func (s *stage) find(id string) (*perdure.Record, error) {
 
 // epoch returns the epoch of the user, or nil.
 func (s *stage) epoch(k perdure.UserKey) (*perdure.Record, error) {
-	if s.b.file != nil || len(s.muts) > 0 {
+	if s.final != nil || len(s.muts) > 0 {
 		return s.find(perdure.EpochID(k))
 	}
 	if u := s.b.user(k); u != nil {

@@ -12,7 +12,7 @@ func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (exp
 	if err := b.ready(ctx); err != nil {
 		return 0, false, err
 	}
-	c := &sweepCommand{now: now, left: pageLimit(limit), first: int(b.sweepStart.Add(1)), count: perdure.Partitions}
+	c := &sweepCommand{now: now, left: pageLimit(limit), first: int(b.sweepStart.Add(1) % perdure.Partitions), count: perdure.Partitions}
 	if b.committer != nil { // one write for all
 		if err := b.committer.do(ctx, c); err != nil {
 			return 0, false, err

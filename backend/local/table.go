@@ -6,9 +6,9 @@ import (
 	"github.com/perdure/perdure"
 )
 
-// table finds entries by id. It is a hash table with chains: beside a Go map it
-// needs no copy of the id, a third of the memory, and no look at the ids when it
-// grows, which are a cache miss each.
+// table finds entries by id: a hash table with chains through the entries.
+// Beside a Go map it holds no copy of the ids, so that it takes a third of the
+// memory, and does not look at them, a cache miss each, to grow.
 type table struct {
 	seed    maphash.Seed
 	buckets []*entry // a power of two of them, at least as many as entries

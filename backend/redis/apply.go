@@ -51,12 +51,17 @@ func (b *Backend) carryWrites(ctx context.Context, load []*parcel) {
 		}
 		return 1
 	})
-	c := b.applyCall()
+	b.carryScript(ctx, b.applyCall(), load)
+}
+
+// carryScript adds the keys and arguments of all parcels to a call, which has a
+// reply for each.
+func (b *Backend) carryScript(ctx context.Context, c call, load []*parcel) {
 	for _, p := range load {
 		c.keys = append(c.keys, p.keys...)
 		c.args = append(c.args, p.args...)
 	}
-	replies, err := b.applied(b.link.exchange(ctx, []call{c})[0], len(load))
+	replies, err := b.link.replies(b.link.exchange(ctx, []call{c})[0], len(load))
 	for i, p := range load {
 		if p.err = err; err == nil {
 			p.reply = replies[i]
@@ -67,18 +72,6 @@ func (b *Backend) carryWrites(ctx context.Context, load []*parcel) {
 // applyCall is a call of luaApply without batches.
 func (b *Backend) applyCall() call {
 	return call{script: b.scripts.apply, args: []string{b.feedLength, decimal(b.encoder.skew), decimal(now())}}
-}
-
-// applied is the replies to so many batches.
-func (b *Backend) applied(result rueidis.RedisResult, n int) ([]rueidis.RedisMessage, error) {
-	replies, err := result.ToArray()
-	if err == nil && len(replies) != n {
-		err = errGarbage
-	}
-	if err != nil {
-		return nil, b.link.failure(err)
-	}
-	return replies, nil
 }
 
 // applyMany carries out batches in as few calls as they fit into.
@@ -93,21 +86,46 @@ func (b *Backend) applyMany(ctx context.Context, batches []perdure.Batch, result
 			return err
 		}
 	}
-	var calls []call
-	var carried [][]int // the batches of each call
+	var t transport
 	for _, group := range b.groups(batches, results) {
 		for len(group) > 0 {
 			c, n := b.pack(batches, group)
-			calls, carried = append(calls, c), append(carried, group[:n])
+			t.calls, t.carried, t.n = append(t.calls, c), append(t.carried, group[:n]), t.n+n
 			group = group[n:]
+			if t.n < maxTransport {
+				continue
+			}
+			if err := b.carry(ctx, &t, batches, results); err != nil {
+				return err
+			}
 		}
 	}
-	replies, err := b.link.do(ctx, calls...)
+	if err := b.carry(ctx, &t, batches, results); err != nil {
+		return err
+	}
+	b.unindex(ctx, batches, results, errands)
+	return nil
+}
+
+// transport is calls that are sent together, with the batches that each carries.
+type transport struct {
+	calls   []call
+	carried [][]int
+	n       int
+}
+
+// maxTransport bounds the batches on the way at a time. The client takes a
+// connection for dead that answers no part of a pipeline for two seconds.
+const maxTransport = 1024
+
+// carry carries out the batches of a transport and empties it.
+func (b *Backend) carry(ctx context.Context, t *transport, batches []perdure.Batch, results []perdure.Result) error {
+	replies, err := b.link.do(ctx, t.calls...)
 	if err != nil {
 		return err
 	}
-	for i, group := range carried {
-		messages, err := b.applied(replies[i], len(group))
+	for i, group := range t.carried {
+		messages, err := b.link.replies(replies[i], len(group))
 		for n, at := range group {
 			var reply rueidis.RedisMessage
 			if err == nil {
@@ -116,7 +134,7 @@ func (b *Backend) applyMany(ctx context.Context, batches []perdure.Batch, result
 			b.settle(batches[at], reply, err, &results[at])
 		}
 	}
-	b.unindex(ctx, batches, results, errands)
+	*t = transport{}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"testing"
+	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/backendtest"
@@ -14,6 +15,7 @@ func conformance(t *testing.T, o Options, lose func(t testing.TB)) {
 		Open: func(t testing.TB, space backendtest.Options) perdure.Backend {
 			o := o
 			o.Prefix = space.Space + ":"
+			o.Timeout = 20 * time.Second // a busy machine breaks no law
 			o.FeedLength = space.FeedLength * perdure.Partitions
 			b, err := Open(t.Context(), o)
 			if err != nil {

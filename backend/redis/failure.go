@@ -47,6 +47,8 @@ func refusal(reply string) error {
 		return fmt.Errorf("%w; synchronise the clock of this machine (NTP)", perdure.ErrSkew)
 	case strings.Contains(reply, "unknown command"):
 		return fmt.Errorf("%w: redis does not know a command that is needed; version 6.2 or later is, with no command renamed", perdure.ErrUnavailable)
+	case strings.Contains(reply, "user executing the script can't"):
+		return fmt.Errorf("%w: the ACL of this redis user lacks a command or a key that scripts use; the capability report (perdure doctor) names them", perdure.ErrUnavailable)
 	case strings.Contains(reply, "max number of clients"):
 		return fmt.Errorf("%w: redis has no room for another connection; raise maxclients", perdure.ErrUnavailable)
 	}

@@ -97,7 +97,7 @@ func (b *Backend) indexCall(r *perdure.Record) call {
 	return call{
 		script: b.scripts.index,
 		keys:   []string{b.keys.partitions[partition].users + string(r.User)},
-		args:   []string{r.ID, decimal(reap(partition, r.Expiry, today)), decimal(today)},
+		args:   []string{r.ID, reap(partition, r.Expiry, today), decimal(today)},
 	}
 }
 

@@ -116,14 +116,7 @@ func (l *link) mget(ctx context.Context, watch bool, keys []string) ([]rueidis.R
 	} else {
 		result = l.client.Do(ctx, mget)
 	}
-	replies, err := result.ToArray()
-	if err == nil && len(replies) != len(keys) {
-		err = errGarbage
-	}
-	if err != nil {
-		return nil, l.failure(err)
-	}
-	return replies, nil
+	return l.replies(result, len(keys))
 }
 
 // get gets a key from a Cluster.

@@ -108,6 +108,18 @@ func (l *link) message(r rueidis.RedisResult) (rueidis.RedisMessage, error) {
 	return m, l.failure(err)
 }
 
+// replies are the n replies in a result.
+func (l *link) replies(r rueidis.RedisResult, n int) ([]rueidis.RedisMessage, error) {
+	replies, err := r.ToArray()
+	if err == nil && len(replies) != n {
+		err = errGarbage
+	}
+	if err != nil {
+		return nil, l.failure(err)
+	}
+	return replies, nil
+}
+
 // failure is the error for a failed command.
 func (l *link) failure(err error) error {
 	select {

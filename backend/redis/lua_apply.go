@@ -22,7 +22,8 @@ package redis
 //	   KEYS session, expiry index, tombstone index, feed
 //	   ARGV id, prefix of user indexes, reason and version, record, reap, due
 //
-// reap is when Redis may drop the key by itself, due the score in the index.
+// reap is when Redis may drop the key by itself, in seconds; due the score in the
+// index, in milliseconds.
 const luaApply = luaCommon + luaIndexing + `
 local K, A, out = KEYS, ARGV, {}
 local length, skew, today = A[1], tonumber(A[2]), A[3]
@@ -38,10 +39,12 @@ end
 
 local function create(k, a)
   local s, id, rec, reap = K[k+1], A[a+1], A[a+2], A[a+3]
-  local met = call('MGET', s, K[k+5])
-  if met[1] then return {3, 0, 0, known(met[1])} end
-  if met[2] and before(rec, 16, known(met[2]), 4) then return {3, 0, 1, met[2]} end
-  call('SET', s, rec, 'PXAT', reap)
+  if call('EXISTS', s, K[k+5]) ~= 0 then
+    local met = call('MGET', s, K[k+5])
+    if met[1] then return {3, 0, 0, known(met[1])} end
+    if before(rec, 16, known(met[2]), 4) then return {3, 0, 1, met[2]} end
+  end
+  call('SET', s, rec, 'EXAT', reap)
   index(K[k+2], id, reap, today)
   call('ZADD', K[k+3], A[a+4], id)
   announce(K[k+4], length, byte(rec, 9), A[a+5])
@@ -72,7 +75,7 @@ end
 
 local function live(w, was)
   local cur, rec = w.cur, w.rec
-  call('SET', w.s, rec, 'PXAT', w.reap)
+  call('SET', w.s, rec, 'EXAT', w.reap)
   if was == 2 then call('ZREM', w.t, w.id) end
   if byte(rec, 52) ~= 0 and (was ~= 1 or sub(rec, 28, 33) ~= sub(cur, 28, 33)) then index(w.u, w.id, w.reap, today) end
   -- A score may be earlier than the deadline, but not later.
@@ -86,7 +89,7 @@ local function dead(w, was)
     if byte(w.rec, 52) == 0 then u = u .. sub(w.cur, 52, 73) end
     call('ZREM', u, w.id)
   end
-  call('SET', w.s, w.rec, 'PXAT', w.reap)
+  call('SET', w.s, w.rec, 'EXAT', w.reap)
   call('ZADD', w.t, w.due, w.id)
 end
 
@@ -153,7 +156,7 @@ local function plant(k, a)
   local rec = A[a+4]
   if rec == '' then return 2 end
   call('ZREM', K[k+2], A[a+1])
-  call('SET', K[k+1], rec, 'PXAT', A[a+5])
+  call('SET', K[k+1], rec, 'EXAT', A[a+5])
   call('ZADD', K[k+3], A[a+6], A[a+1])
   announce(K[k+4], length, byte(rec, 9), '\4' .. sub(rec, 3, 15) .. sub(rec, 52, 73) .. A[a+1])
   return 2
@@ -205,8 +208,8 @@ const luaIndexing = `
 -- which the index lives as its score: a second change says that it was raised.
 local function index(u, id, reap, today)
   if call('ZADD', u, 'GT', 'CH', reap, id, reap, '.') == 2 then
-    call('PEXPIREAT', u, reap)
-    call('ZREMRANGEBYSCORE', u, '-inf', today)
+    call('EXPIREAT', u, reap)
+    call('ZREMRANGEBYSCORE', u, '-inf', math.floor(today / 1000))
   end
 end
 `

@@ -80,10 +80,11 @@ end
 local function values(prefix, names)
   local all = {}
   for from = 1, #names, 500 do
-    local keys = {}
-    for i = from, math.min(from + 499, #names) do keys[#keys + 1] = prefix .. names[i] end
+    local keys, last = {}, math.min(from + 499, #names)
+    for i = from, last do keys[i - from + 1] = prefix .. names[i] end
     local got = call('MGET', unpack(keys))
-    for i = 1, #keys do all[#all + 1] = got[i] end
+    if last == #names and from == 1 then return got end
+    for i = 1, #keys do all[from + i - 1] = got[i] end
   end
   return all
 end

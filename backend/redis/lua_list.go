@@ -1,23 +1,41 @@
 package redis
 
-// luaPage returns a page of an index with the records that it names: the number
-// of members looked at, the last one with its score, then members and records in
-// turn. A record that is not in this partition is false.
+// luaPage returns pages of indexes with the records that they name: for each the
+// number of members looked at, the last one and its score if there may be more,
+// then members and records in turn. A record that is not in the partition is
+// false.
 //
-//	KEYS index
-//	ARGV prefix of records, score and member after which to begin, limit
+//	KEYS index, …
+//	ARGV for each index: prefix of records, score and member after which to begin,
+//	     limit
 const luaPage = luaCommon + luaSeek + `
-local from = seek(KEYS[1], ARGV[2], ARGV[3])
-local found = call('ZRANGE', KEYS[1], from, from + ARGV[4] - 1, 'WITHSCORES')
-local names = {}
-for i = 1, #found, 2 do names[#names + 1] = found[i] end
-local out = {#names, found[#found - 1] or '', found[#found] or ''}
-for i, value in ipairs(values(ARGV[1], names)) do
-  if value then known(value) end
-  out[#out + 1] = names[i]
-  out[#out + 1] = value
+local function page(index, prefix, score, member, limit)
+  local from, to = '0', limit - 1
+  if member ~= '' then
+    from = seek(index, score, member)
+    to = from + limit - 1
+  end
+  local names = call('ZRANGE', index, from, to)
+  local out = {#names, '', ''}
+  if #names == tonumber(limit) then
+    out[2] = names[#names]
+    out[3] = call('ZSCORE', index, out[2])
+  end
+  for i, value in ipairs(values(prefix, names)) do
+    if value then known(value) end
+    out[2 * i + 2] = names[i]
+    out[2 * i + 3] = value
+  end
+  return out
 end
-return out
+
+local pages = {}
+for i, index in ipairs(KEYS) do
+  local ok, result = pcall(page, index, ARGV[4 * i - 3], ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i])
+  if not ok and type(result) ~= 'table' then result = {err = result} end
+  pages[i] = result
+end
+return pages
 `
 
 // luaRevoke puts the epoch of a user, unless it stands already, and ends a page
@@ -46,7 +64,7 @@ elseif base ~= '' then
 end
 call('XTRIM', K[5], 'MAXLEN', '~', length)
 if not cur or sub(cur, 4, 15) ~= sub(epoch, 4, 15) then
-  call('SET', K[1], epoch, 'PXAT', A[6])
+  call('SET', K[1], epoch, 'EXAT', A[6])
   call('ZADD', K[4], A[7], A[11] .. '.' .. sub(epoch, 52, 73))
   announce(K[5], length, 1, A[8])
 end

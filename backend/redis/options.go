@@ -64,7 +64,7 @@ type Options struct {
 
 	// FeedLength is about how many changes can be read back, divided evenly
 	// over the partitions, at some 90 bytes each. All who write to one prefix
-	// should agree on it. Defaults to 262,144.
+	// should agree on it. Defaults to 65,536.
 	FeedLength int
 
 	// RefuseEviction has Open fail where the server is set up to evict keys:
@@ -82,7 +82,7 @@ const (
 	defaultTimeout    = time.Second
 	defaultNearBytes  = 64 << 20
 	defaultNearAge    = time.Minute
-	defaultFeedLength = 1 << 18
+	defaultFeedLength = 1 << 16
 
 	maxPrefix = 128
 )

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"strconv"
 	"strings"
 
@@ -63,18 +64,55 @@ type listing struct {
 	values []perdure.Record // aligned with ids; zero where the partition has no record
 }
 
-// pageCall is a call of luaPage.
-func (b *Backend) pageCall(own *partitionKeys, index string, after place, limit int) call {
-	return call{script: b.scripts.page, keys: []string{index}, args: []string{own.records, after.score, after.member, strconv.Itoa(limit)}}
+// pageArgs are the arguments of luaPage for one index.
+func pageArgs(own *partitionKeys, after place, limit int) []string {
+	return []string{own.records, after.score, after.member, strconv.Itoa(limit)}
 }
 
-func (b *Backend) readListing(result rueidis.RedisResult) (l listing, err error) {
-	reply, err := b.link.message(result)
-	if err != nil {
-		return l, err
+// page reads a page of one index, together with those of other callers.
+func (b *Backend) page(ctx context.Context, own *partitionKeys, index string, after place, limit int) (listing, error) {
+	if b.link.cluster {
+		results, err := b.link.do(ctx, b.pageCall(own, index, after, limit))
+		if err != nil {
+			return listing{}, err
+		}
+		return b.readPage(results[0])
 	}
+	p := b.pages.parcel()
+	p.keys = append(p.keys, index)
+	p.args = append(p.args, pageArgs(own, after, limit)...)
+	reply, err := b.pages.send(ctx, p)
+	if err != nil {
+		return listing{}, err
+	}
+	return b.readListing(reply)
+}
+
+// pageCall is a call of luaPage for one index.
+func (b *Backend) pageCall(own *partitionKeys, index string, after place, limit int) call {
+	return call{script: b.scripts.page, keys: []string{index}, args: pageArgs(own, after, limit)}
+}
+
+// readPage reads the reply of luaPage for one index.
+func (b *Backend) readPage(result rueidis.RedisResult) (listing, error) {
+	replies, err := b.link.replies(result, 1)
+	if err != nil {
+		return listing{}, err
+	}
+	return b.readListing(replies[0])
+}
+
+// carryPages reads the pages of all parcels with one script.
+func (b *Backend) carryPages(ctx context.Context, load []*parcel) {
+	b.carryScript(ctx, call{script: b.scripts.page}, load)
+}
+
+func (b *Backend) readListing(reply rueidis.RedisMessage) (l listing, err error) {
 	parts, err := reply.ToArray()
-	if err != nil || len(parts) < 3 {
+	if err != nil {
+		return l, b.link.failure(err)
+	}
+	if len(parts) < 3 {
 		return l, failure(errGarbage)
 	}
 	looked, err := parts[0].ToInt64()
@@ -98,6 +136,7 @@ func readPlace(parts []rueidis.RedisMessage) (p place, err error) {
 
 // readRecords reads ids and records in turn.
 func readRecords(parts []rueidis.RedisMessage) (ids []string, records []perdure.Record, err error) {
+	ids, records = make([]string, 0, len(parts)/2), make([]perdure.Record, 0, len(parts)/2)
 	for i := 0; i+1 < len(parts); i += 2 {
 		id, err := parts[i].ToString()
 		if err != nil {

@@ -18,12 +18,13 @@ type Backend struct {
 	link    *link
 	near    *near
 	cached  bool // the server tells of changes to what is read
+	secure  bool // over TLS
 	scripts scripts
 	clocks  *clocks
 	encoder encoder
 
 	// What concurrent callers share, but in a Cluster.
-	reads, writes *convoy
+	reads, writes, pages *convoy
 
 	bell       *bell
 	feedLength string // of a partition
@@ -65,6 +66,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if b.cached = cached; cached {
 		b.near = cache
 	}
+	b.secure = a.tls || o.TLS != nil || o.CAFile != "" || o.CertFile != ""
 	b.link = newLink(client, o.Timeout)
 	b.encoder = encoder{keys: b.keys, cluster: b.link.cluster, skew: perdure.Millis(o.MaxClockSkew.Milliseconds()), clocks: b.clocks}
 	if err := b.refuseEviction(ctx); err != nil {
@@ -72,7 +74,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		return nil, err
 	}
 	if !b.link.cluster {
-		b.reads, b.writes = newConvoy(b.link, b.carryReads), newConvoy(b.link, b.carryWrites)
+		b.reads, b.writes, b.pages = newConvoy(b.link, b.carryReads), newConvoy(b.link, b.carryWrites), newConvoy(b.link, b.carryPages)
 	}
 	b.bell = newBell(b.link, b.keys)
 	return b, nil

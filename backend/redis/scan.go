@@ -67,7 +67,8 @@ func (c *pager) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if full, err := c.take(here, results[0]); full || err != nil {
+	asked := c.left
+	if full, err := c.take(here, asked, results[0]); full || err != nil {
 		return err
 	}
 	var worth []station
@@ -84,11 +85,12 @@ func (c *pager) step(ctx context.Context) error {
 		room -= n
 		end = ahead[i].next(c.query.Dead)
 	}
+	asked = c.left
 	if results, err = c.backend.link.do(ctx, calls...); err != nil {
 		return err
 	}
 	for i, s := range worth {
-		if full, err := c.take(s, results[i]); full || err != nil {
+		if full, err := c.take(s, asked, results[i]); full || err != nil {
 			return err
 		}
 	}
@@ -116,10 +118,10 @@ func (c *pager) page(s station) call {
 	return c.backend.pageCall(&c.backend.keys.partitions[s.partition], c.index(s), s.place, c.left)
 }
 
-// take adds what was read from an index to the page, and goes on after it. It
-// reports whether the page is full.
-func (c *pager) take(s station, result rueidis.RedisResult) (full bool, err error) {
-	l, err := c.backend.readListing(result)
+// take adds what was read from an index, of which so much was asked for, to the
+// page, and goes on after it. It reports whether the page is full.
+func (c *pager) take(s station, asked int, result rueidis.RedisResult) (full bool, err error) {
+	l, err := c.backend.readPage(result)
 	if err != nil {
 		return false, err
 	}
@@ -128,7 +130,7 @@ func (c *pager) take(s station, result rueidis.RedisResult) (full bool, err erro
 			c.records = append(c.records, r)
 		}
 	}
-	if c.at = s.next(c.query.Dead); l.looked >= c.left {
+	if c.at = s.next(c.query.Dead); l.looked == asked {
 		c.at = s
 		c.at.place = l.last
 	}

@@ -20,18 +20,14 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 	}
 	limit = pageLimit(limit)
 	home := &b.keys.partitions[user.Partition()]
-	results, err := b.link.do(ctx, b.pageCall(home, home.users+string(user), from, limit))
-	if err != nil {
-		return perdure.Page{}, err
-	}
-	l, err := b.readListing(results[0])
+	l, err := b.page(ctx, home, home.users+string(user), from, limit)
 	if err != nil {
 		return perdure.Page{}, err
 	}
 	if err := b.loadForeign(ctx, user, &l); err != nil {
 		return perdure.Page{}, err
 	}
-	var page perdure.Page
+	page := perdure.Page{Records: make([]perdure.Record, 0, len(l.values))}
 	for _, r := range l.values {
 		if r.Kind == perdure.KindSession && r.User == user {
 			page.Records = append(page.Records, r)
@@ -51,6 +47,9 @@ func (b *Backend) loadForeign(ctx context.Context, user perdure.UserKey, l *list
 		if !l.values[i].Exists() && id != "." && foreign(id, user) {
 			keys, at = append(keys, b.keys.record(id)), append(at, i)
 		}
+	}
+	if len(keys) == 0 {
+		return nil
 	}
 	replies, err := b.link.getMany(ctx, false, keys)
 	if err != nil {
@@ -119,7 +118,7 @@ func (b *Backend) revokeCall(r *perdure.UserRemoval, from place, limit int) call
 		keys:   []string{home.records + e.ID, home.users + string(e.User), home.expiry, home.tombs, home.feed},
 		args: append([]string{
 			b.feedLength, decimal(b.encoder.skew), decimal(today), string(e.Append(nil)), based(r.Base),
-			decimal(reap(partition, drop, today)), decimal(drop), string(change.Append(nil)), mark(r.Reason, e.Version),
+			reap(partition, drop, today), decimal(drop), string(change.Append(nil)), mark(r.Reason, e.Version),
 			home.records, home.hex, from.score, from.member, strconv.Itoa(limit),
 		}, r.Except...),
 	}

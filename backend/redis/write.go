@@ -18,11 +18,13 @@ const (
 	reapGrace = perdure.Millis(time.Hour / time.Millisecond)
 )
 
-// reap is when Redis drops the key of a record that ends at a time. Partitions
-// differ, so that not all keys go at once.
-func reap(partition int, end, now perdure.Millis) perdure.Millis {
+// reap is when Redis drops the key of a record that ends at a time, in seconds:
+// half as long as milliseconds in an index, until 2038. Partitions differ, so that
+// not all keys go at once.
+func reap(partition int, end, now perdure.Millis) string {
 	offset := perdure.Millis(partition) * (reapEvery / perdure.Partitions)
-	return (max(end, now)+reapGrace-offset+reapEvery-1)/reapEvery*reapEvery + offset
+	at := (max(end, now)+reapGrace-offset+reapEvery-1)/reapEvery*reapEvery + offset
+	return strconv.FormatInt(int64(at/1000), 10)
 }
 
 // encoder makes the keys and arguments of luaApply.
@@ -85,8 +87,7 @@ func (e *encoder) put(p *parcel, w *perdure.Write, now perdure.Millis, short boo
 	c.add(home.records, home.hex, ".", string(r.User))
 	c.buf = r.Append(c.buf)
 	c.cut()
-	c.buf = strconv.AppendInt(c.buf, int64(reap(partition, end, now)), 10)
-	c.cut()
+	c.add(reap(partition, end, now))
 	c.buf = strconv.AppendInt(c.buf, int64(due), 10)
 	c.cut()
 	change := perdure.Change{Kind: announcement(r.Kind), Reason: cmp.Or(r.Reason, w.Reason), ID: r.ID, User: r.User, Version: r.Version}
@@ -130,7 +131,7 @@ func (e *encoder) remove(p *parcel, w *perdure.Write, now perdure.Millis) {
 		planted.Kind = perdure.KindTombstone
 		drop := r.Horizon + e.skew
 		value = string(planted.Append(nil))
-		reaped = decimal(reap(perdure.PartitionOf(r.ID), drop, now))
+		reaped = reap(perdure.PartitionOf(r.ID), drop, now)
 		due = decimal(drop)
 	}
 	p.keys = append(p.keys, own.records+r.ID, own.expiry, own.tombs, own.feed)
