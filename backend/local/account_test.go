@@ -11,7 +11,7 @@ import (
 
 // What is accounted for is what the heap holds, to within a fifth.
 func TestAccounting(t *testing.T) {
-	const n = 50_000
+	const n = 20_000
 	lonely := func() []perdure.Record {
 		all := newSessions(n)
 		for i := range all {

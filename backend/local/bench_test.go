@@ -27,8 +27,7 @@ func newSession(user perdure.UserKey, id string, clock *perdure.Clock, body stri
 	}}
 }
 
-// newSessions makes n sessions in no order, four a user, each with a body of its
-// own.
+// newSessions makes n sessions, four a user, each with a body of its own.
 func newSessions(n int) []perdure.Record {
 	clock := perdure.NewClock(nil)
 	body := strings.Repeat("x", 400)
@@ -40,7 +39,6 @@ func newSessions(n int) []perdure.Record {
 		}
 		records[i] = newSession(user, perdure.NewID(user.Partition()), clock, strings.Clone(body))
 	}
-	rand.Shuffle(n, func(i, j int) { records[i], records[j] = records[j], records[i] })
 	return records
 }
 

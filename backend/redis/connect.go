@@ -97,7 +97,7 @@ func clientOption(o *Options, a *address) (rueidis.ClientOption, error) {
 
 // tlsConfig is the configuration that the options ask for, or nil.
 func tlsConfig(o *Options, a *address) (*tls.Config, error) {
-	if !a.tls && o.TLS == nil && o.CAFile == "" && o.CertFile == "" {
+	if !o.secure(a) {
 		return nil, nil
 	}
 	config := &tls.Config{}
@@ -125,4 +125,9 @@ func tlsConfig(o *Options, a *address) (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{own}
 	}
 	return config, nil
+}
+
+// secure reports whether TLS is asked for.
+func (o *Options) secure(a *address) bool {
+	return a.tls || o.TLS != nil || o.CAFile != "" || o.CertFile != ""
 }

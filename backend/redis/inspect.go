@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,35 +13,44 @@ import (
 	"github.com/perdure/perdure"
 )
 
-// Inspect looks at the server, in a Cluster at all masters.
+// Inspect looks at the server, in a Cluster at each master, for what puts
+// sessions at risk or this user cannot do.
 func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
+	ctx, cancel := b.link.bound(ctx)
+	defer cancel()
 	servers, err := b.servers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := report{many: len(servers) > 1}
-	r.add(perdure.SeverityOK, "mode", b.mode(), "")
-	r.tls(b)
-	r.nearCache(b)
-	for _, s := range servers {
-		r.server = s
-		r.version()
-		r.eviction()
-		r.persistence()
-		r.replicas()
-	}
-	r.server = server{}
-	if err := r.clock(ctx, b); err != nil {
+	offset, err := b.clockOffset(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if err := r.acl(ctx, b); err != nil {
+	missing, err := b.missing(ctx)
+	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(r.findings, func(a, b perdure.Finding) int { return cmp.Compare(b.Severity, a.Severity) })
-	return r.findings, nil
+	findings := []perdure.Finding{b.clock(offset), b.permissions(missing), b.nearCache(), b.encryption()}
+	for i := range servers {
+		s := &servers[i]
+		found := []perdure.Finding{s.version(), s.role(b.mode()), s.eviction(), s.memory(), s.persistence()}
+		if s.info == nil {
+			found = []perdure.Finding{{Severity: perdure.SeverityWarning, Name: "server", Found: "INFO is not allowed to this user",
+				Advice: "allow it +info: whether the server is set up to keep sessions cannot be seen"}}
+		}
+		for _, f := range found {
+			if len(servers) > 1 {
+				f.Found = s.address + ": " + f.Found
+			}
+			findings = append(findings, f)
+		}
+	}
+	slices.SortStableFunc(findings, func(f, g perdure.Finding) int { return cmp.Compare(g.Severity, f.Severity) })
+	return findings, nil
 }
 
-// refuseEviction keeps Open from a server that evicts, where the options say so.
+// refuseEviction returns an error if a server evicts keys and the options say to
+// refuse that.
 func (b *Backend) refuseEviction(ctx context.Context) error {
 	if !b.options.RefuseEviction {
 		return nil
@@ -49,171 +59,180 @@ func (b *Backend) refuseEviction(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range servers {
-		if policy := s.info["maxmemory_policy"]; policy != "noeviction" {
-			return fmt.Errorf("%w: %s evicts keys (maxmemory-policy %s), which would end live sessions and revive deleted ones; run CONFIG SET maxmemory-policy noeviction", perdure.ErrUnavailable, s.address, policy)
+	for i := range servers {
+		if f := servers[i].eviction(); f.Severity > perdure.SeverityOK {
+			return fmt.Errorf("%w: maxmemory-policy of %s is %s, and RefuseEviction is set; %s", perdure.ErrUnavailable, servers[i].address, f.Found, f.Advice)
 		}
 	}
 	return nil
 }
 
-// report is a capability report in the making.
-type report struct {
-	findings []perdure.Finding
-	server   server // what is looked at
-	many     bool
-}
-
-func (r *report) add(severity perdure.Severity, name, found, advice string) {
-	if r.many && r.server.address != "" {
-		name += " of " + r.server.address
+func (s *server) version() perdure.Finding {
+	f := perdure.Finding{Name: "version", Found: s.name()}
+	if s.info["valkey_version"] != "" {
+		return f
 	}
-	r.findings = append(r.findings, perdure.Finding{Severity: severity, Name: name, Found: found, Advice: advice})
-}
-
-func (r *report) tls(b *Backend) {
-	if b.secure {
-		r.add(perdure.SeverityOK, "tls", "on", "")
-		return
+	major, rest, _ := strings.Cut(s.info["redis_version"], ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	m, _ := strconv.Atoi(major)
+	n, _ := strconv.Atoi(minor)
+	if m < 6 || m == 6 && n < 2 {
+		f.Severity, f.Advice = perdure.SeverityError, "upgrade to Redis 6.2 or Valkey 7.2, or later: commands that are needed are missing"
 	}
-	r.add(perdure.SeverityInfo, "tls", "off", "beyond a network that you trust, use rediss:// (NIST SC-8)")
+	return f
 }
 
-func (r *report) nearCache(b *Backend) {
+func (s *server) role(mode string) perdure.Finding {
+	replicas := s.number("connected_slaves")
+	f := perdure.Finding{Name: "replicas", Found: fmt.Sprintf("%s, %s with %d replicas", mode, s.info["role"], replicas)}
 	switch {
-	case b.cached:
-		r.add(perdure.SeverityOK, "near cache", "on", "")
-	case b.options.NearCacheBytes < 0:
-		r.add(perdure.SeverityInfo, "near cache", "off by its setting", "")
+	case replicas > 0:
+	case mode == "standalone":
+		f.Severity, f.Advice = perdure.SeverityInfo, "sessions are not available while this server is down; Sentinel or a Cluster with replicas takes over"
 	default:
-		r.add(perdure.SeverityWarning, "near cache", "off: the server does not tell this user of changes", "allow +client|tracking and +client|caching, and do not disable RESP3")
+		f.Severity, f.Advice = perdure.SeverityWarning, "start a replica: nothing takes over when this master fails"
 	}
+	return f
 }
 
-const oldest = "6.2"
-
-func (r *report) version() {
-	info := r.server.info
-	if info["valkey_version"] == "" && older(info["redis_version"], oldest) {
-		r.add(perdure.SeverityError, "version", r.server.name(), "upgrade to Redis "+oldest+" or later, or Valkey")
-		return
+func (s *server) eviction() perdure.Finding {
+	f := perdure.Finding{Name: "maxmemory-policy", Found: s.info["maxmemory_policy"]}
+	if f.Found == "noeviction" {
+		return f
 	}
-	r.add(perdure.SeverityOK, "version", r.server.name(), "")
+	f.Severity, f.Advice = perdure.SeverityWarning, "run CONFIG SET maxmemory-policy noeviction: another policy ends live sessions as soon as a maxmemory is set"
+	if s.number("maxmemory") > 0 {
+		f.Severity, f.Advice = perdure.SeverityError, "run CONFIG SET maxmemory-policy noeviction: this one ends live sessions, and by evicting tombstones lets deleted ones come back"
+	}
+	return f
 }
 
-// older compares versions number by number.
-func older(version, than string) bool {
-	numbers := func(s string) (all []int) {
-		for part := range strings.SplitSeq(s, ".") {
-			n, _ := strconv.Atoi(part)
-			all = append(all, n)
-		}
-		return all
-	}
-	return slices.Compare(numbers(version), numbers(than)) < 0
-}
-
-func (r *report) eviction() {
-	policy := r.server.info["maxmemory_policy"]
+func (s *server) memory() perdure.Finding {
+	used, bound := s.number("used_memory"), s.number("maxmemory")
+	f := perdure.Finding{Name: "maxmemory", Found: fmt.Sprintf("%d of %d MiB are in use", used>>20, bound>>20)}
 	switch {
-	case policy == "noeviction" && r.server.number("maxmemory") == 0:
-		r.add(perdure.SeverityInfo, "maxmemory", "no bound", "set maxmemory below the machine's memory, so that a full server refuses new sessions instead of being killed")
-	case policy == "noeviction":
-		r.add(perdure.SeverityOK, "maxmemory-policy", policy, "")
-	case r.server.number("maxmemory") == 0:
-		r.add(perdure.SeverityWarning, "maxmemory-policy", policy+", without a maxmemory yet", "run CONFIG SET maxmemory-policy noeviction before anybody sets maxmemory")
-	default:
-		r.add(perdure.SeverityError, "maxmemory-policy", policy, "it can evict live sessions, and tombstones, which revives deleted ones: run CONFIG SET maxmemory-policy noeviction")
+	case bound == 0:
+		f.Found = fmt.Sprintf("none, %d MiB are in use", used>>20)
+		f.Severity, f.Advice = perdure.SeverityInfo, "set a maxmemory: a full server then refuses new sessions, rather than being killed with all of them"
+	case used > bound/10*9:
+		f.Severity, f.Advice = perdure.SeverityWarning, "raise maxmemory: a server at its bound refuses new sessions"
 	}
+	return f
 }
 
-func (r *report) persistence() {
-	info := r.server.info
+func (s *server) persistence() perdure.Finding {
+	f := perdure.Finding{Name: "persistence", Found: "append-only file"}
 	switch {
-	case info["aof_enabled"] == "1" && info["aof_last_write_status"] != "ok":
-		r.add(perdure.SeverityError, "persistence", "the append-only file cannot be written", "make room on its disk and see its log")
-	case info["aof_enabled"] == "1":
-		r.add(perdure.SeverityOK, "persistence", "append-only file", "")
-	case info["rdb_last_bgsave_status"] != "ok":
-		r.add(perdure.SeverityError, "persistence", "the last snapshot failed", "make room on its disk and see its log")
-	default:
-		r.add(perdure.SeverityWarning, "persistence", "snapshots at most", "a restart loses what was written since the last: set appendonly yes")
+	case s.info["aof_enabled"] != "1":
+		f.Found = "no append-only file"
+		f.Severity, f.Advice = perdure.SeverityWarning, "run CONFIG SET appendonly yes: a restart forgets the logins and logouts since the last snapshot, or all"
+	case s.info["aof_last_write_status"] != "ok":
+		f.Found += ", which could not be written"
+		f.Severity, f.Advice = perdure.SeverityError, "make room on the server's disk, and see its log"
 	}
+	return f
 }
 
-func (r *report) replicas() {
-	n := r.server.number("connected_slaves")
-	if n == 0 {
-		r.add(perdure.SeverityInfo, "replicas", "none", "with a replica and Sentinel, or in a Cluster, another server can take over")
-		return
-	}
-	r.add(perdure.SeverityOK, "replicas", strconv.FormatInt(n, 10), "")
-}
-
-// clock compares the server's clock with this machine's.
-func (r *report) clock(ctx context.Context, b *Backend) error {
+// clockOffset is how far the server's clock is ahead of this machine's.
+func (b *Backend) clockOffset(ctx context.Context) (time.Duration, error) {
 	before := time.Now()
-	m, err := b.link.one(ctx, call{words: []string{"TIME"}})
+	reply, err := b.link.one(ctx, command([]string{"TIME"}))
 	if err != nil {
-		return err
+		return 0, err
 	}
-	took := time.Since(before)
-	parts, err := m.AsStrSlice()
+	after := time.Now()
+	parts, err := reply.AsStrSlice()
 	if err != nil || len(parts) != 2 {
-		return fmt.Errorf("%w: redis does not tell the time", perdure.ErrUnavailable)
+		return 0, failure(errGarbage)
 	}
 	seconds, _ := strconv.ParseInt(parts[0], 10, 64)
 	micros, _ := strconv.ParseInt(parts[1], 10, 64)
-	offset := time.Unix(seconds, micros*1000).Sub(before.Add(took / 2)).Round(time.Millisecond)
+	return time.Unix(seconds, micros*1000).Sub(before.Add(after.Sub(before) / 2)), nil
+}
+
+func (b *Backend) clock(offset time.Duration) perdure.Finding {
+	f := perdure.Finding{Name: "clock", Found: fmt.Sprintf("the server's is %v ahead of this machine's", offset.Round(time.Millisecond))}
 	switch {
-	case offset.Abs() > b.options.MaxClockSkew:
-		r.add(perdure.SeverityError, "clock", "the server's is "+offset.String()+" from ours", "writes will be refused: synchronise both (NTP)")
+	case offset.Abs() > b.options.MaxClockSkew/2:
+		f.Severity = perdure.SeverityError
 	case offset.Abs() > time.Second:
-		r.add(perdure.SeverityWarning, "clock", "the server's is "+offset.String()+" from ours", "synchronise both (NTP): the later of two writes is decided by clocks")
+		f.Severity = perdure.SeverityWarning
 	default:
-		r.add(perdure.SeverityOK, "clock", "within a second of ours", "")
+		return f
 	}
-	return nil
+	f.Advice = fmt.Sprintf("synchronise both clocks (NTP): writes from a clock that is more than %v ahead are refused", b.options.MaxClockSkew)
+	return f
 }
 
-// acl asks whether the user may use the commands that are needed.
-func (r *report) acl(ctx context.Context, b *Backend) error {
-	key := b.keys.partitions[0].health
-	user, err := b.link.one(ctx, call{words: []string{"ACL", "WHOAMI"}})
+// harmless are all commands that scripts and this package send, in a form that
+// changes nothing: on a key that is not there.
+func harmless() []string {
+	return []string{
+		"GET k", "MGET k", "EXISTS k", "GETRANGE k 0 0", "SET k v XX", "SETRANGE k 0 ", "DEL k", "EXPIREAT k 1",
+		"ZADD k XX 0 m", "ZREM k m", "ZCARD k", "ZCOUNT k 0 0", "ZRANGE k 0 0", "ZSCORE k m", "ZRANGEBYSCORE k 0 0", "ZREMRANGEBYSCORE k 0 0",
+		"XADD k NOMKSTREAM * f v", "XTRIM k MAXLEN 0", "XLEN k", "XRANGE k - +", "XREVRANGE k + -",
+	}
+}
+
+// missing is which commands this user may not send.
+func (b *Backend) missing(ctx context.Context) (missing []string, err error) {
+	key := b.keys.partitions[0].health + "?"
+	var calls []call
+	for _, text := range harmless() {
+		words := strings.Split(text, " ")
+		calls = append(calls, call{words: words[:1], keys: []string{key}, args: words[2:]})
+	}
+	calls = append(calls,
+		call{words: []string{"XREAD", "STREAMS"}, keys: []string{key}, args: []string{"0"}},
+		call{script: newScript("return redis.call('TIME')"), keys: []string{key}})
+	results, err := b.link.do(ctx, calls...)
 	if err != nil {
-		r.add(perdure.SeverityInfo, "acl", "cannot be checked: ACL WHOAMI is refused", "")
-		return nil
+		return nil, err
 	}
-	name, err := user.ToString()
-	if err != nil {
-		return failure(err)
-	}
-	var missing []string
-	for _, command := range needed(key) {
-		reply, err := b.link.one(ctx, call{words: append([]string{"ACL", "DRYRUN", name}, command...)})
-		if err != nil {
-			r.add(perdure.SeverityInfo, "acl", "cannot be checked: ACL DRYRUN is refused, or the server is older than 7.0", "")
-			return nil
-		}
-		if text, _ := reply.ToString(); text != "OK" {
-			missing = append(missing, strings.ToLower(command[0]))
+	for i, result := range results {
+		if err := result.Error(); err != nil && strings.Contains(err.Error(), "NOPERM") {
+			name := "evalsha, eval or time"
+			if calls[i].script == nil {
+				name = strings.ToLower(calls[i].words[0])
+			}
+			missing = append(missing, name)
 		}
 	}
+	return missing, nil
+}
+
+func (b *Backend) permissions(missing []string) perdure.Finding {
+	f := perdure.Finding{Name: "acl", Found: "all commands that are needed"}
 	if len(missing) > 0 {
-		r.add(perdure.SeverityError, "acl", "the user "+name+" may not use "+strings.Join(missing, ", "), "allow these commands on the keys "+b.options.Prefix+"*")
-		return nil
+		f.Severity, f.Found = perdure.SeverityError, "no "+strings.Join(missing, ", ")
+		f.Advice = fmt.Sprintf("ACL SETUSER of this user: ~%s* +@all -@admin -@dangerous, with +info +client|tracking +client|caching", b.options.Prefix)
 	}
-	r.add(perdure.SeverityOK, "acl", "the user "+name+" may use all commands that are needed", "")
-	return nil
+	return f
 }
 
-// needed are the commands that are sent, or called by scripts.
-func needed(key string) [][]string {
-	return [][]string{
-		{"GET", key}, {"MGET", key}, {"SET", key, "v"}, {"GETRANGE", key, "0", "1"}, {"SETRANGE", key, "0", "v"},
-		{"ZADD", key, "1", "m"}, {"ZREM", key, "m"}, {"ZCARD", key}, {"ZRANGE", key, "0", "1"}, {"ZREMRANGEBYSCORE", key, "0", "1"},
-		{"XADD", key, "*", "e", "v"}, {"XRANGE", key, "-", "+"}, {"XREVRANGE", key, "+", "-"}, {"XREAD", "STREAMS", key, "0"},
-		{"XLEN", key}, {"XTRIM", key, "MAXLEN", "1"}, {"PEXPIREAT", key, "1"},
-		{"EVAL", "return 1", "0"}, {"EVALSHA", strings.Repeat("0", 40), "0"}, {"TIME"}, {"INFO"},
+func (b *Backend) nearCache() perdure.Finding {
+	f := perdure.Finding{Name: "near cache", Found: fmt.Sprintf("%d MiB", b.options.NearCacheBytes>>20)}
+	switch {
+	case b.cached:
+	case b.options.NearCacheBytes < 0:
+		f.Found = "switched off"
+	default:
+		f.Found = "none: the server does not tell this user of changes"
+		f.Severity, f.Advice = perdure.SeverityWarning, "allow this user +client|tracking and +client|caching: every read now costs a round trip"
 	}
+	return f
+}
+
+func (b *Backend) encryption() perdure.Finding {
+	f := perdure.Finding{Name: "tls", Found: "yes"}
+	if b.encrypted {
+		return f
+	}
+	f.Found = "no"
+	for address := range b.link.client.Nodes() {
+		if host, _, err := net.SplitHostPort(address); err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
+			f.Severity, f.Advice = perdure.SeverityWarning, "use rediss://: passwords and sessions cross the network in the clear"
+		}
+	}
+	return f
 }

@@ -13,15 +13,15 @@ import (
 // Backend implements perdure.Backend and perdure.Inspector. It is safe for
 // concurrent use. Make one with Open.
 type Backend struct {
-	options Options // with its defaults filled in
-	keys    *keyspace
-	link    *link
-	near    *near
-	cached  bool // the server tells of changes to what is read
-	secure  bool // over TLS
-	scripts scripts
-	clocks  *clocks
-	encoder encoder
+	options   Options // with its defaults filled in
+	keys      *keyspace
+	link      *link
+	near      *near
+	cached    bool // the server tells of changes to what is read
+	encrypted bool // TLS
+	scripts   scripts
+	clocks    *clocks
+	encoder   encoder
 
 	// What concurrent callers share, but in a Cluster.
 	reads, writes, pages *convoy
@@ -66,7 +66,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if b.cached = cached; cached {
 		b.near = cache
 	}
-	b.secure = a.tls || o.TLS != nil || o.CAFile != "" || o.CertFile != ""
+	b.encrypted = o.secure(&a)
 	b.link = newLink(client, o.Timeout)
 	b.encoder = encoder{keys: b.keys, cluster: b.link.cluster, skew: perdure.Millis(o.MaxClockSkew.Milliseconds()), clocks: b.clocks}
 	if err := b.refuseEviction(ctx); err != nil {

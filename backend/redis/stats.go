@@ -4,8 +4,10 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/perdure/perdure"
+	"github.com/redis/rueidis"
 )
 
 // Stats counts sessions, tombstones and changes in one round trip. Bytes and
@@ -42,25 +44,42 @@ func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 	return stats, nil
 }
 
-// server is what INFO says of a master.
+// server is what INFO says of a master. It is nil where this user may not ask.
 type server struct {
 	address string
 	info    map[string]string
 }
 
-// servers asks the server, or all masters of a Cluster.
+// servers asks the server, or all masters of a Cluster, at the same time. A node
+// of a Cluster that does not answer is passed over while others do.
 func (b *Backend) servers(ctx context.Context) ([]server, error) {
 	return inTime(ctx, b.link, func(ctx context.Context) (all []server, err error) {
+		ctx, cancel := context.WithTimeout(ctx, b.link.timeout*3/4)
+		defer cancel()
+		var mu sync.Mutex
+		var asking sync.WaitGroup
 		for address, node := range b.link.client.Nodes() {
-			text, err := node.Do(ctx, node.B().Arbitrary("INFO").Build()).ToString()
-			if err != nil {
-				return nil, b.link.failure(err)
-			}
-			if s := (server{address: address, info: parseInfo(text)}); s.info["role"] == "master" {
-				all = append(all, s)
-			}
+			asking.Go(func() {
+				text, failed := node.Do(ctx, node.B().Arbitrary("INFO").Build()).ToString()
+				mu.Lock()
+				defer mu.Unlock()
+				s := server{address: address}
+				if failed == nil {
+					s.info = parseInfo(text)
+				} else if reply, ok := rueidis.IsRedisErr(failed); !ok || !strings.HasPrefix(reply.Error(), "NOPERM") {
+					err = b.link.failure(failed)
+					return
+				}
+				if s.info == nil || s.info["role"] == "master" || !b.link.cluster {
+					all = append(all, s)
+				}
+			})
 		}
-		return all, nil
+		asking.Wait()
+		if len(all) > 0 {
+			return all, nil
+		}
+		return nil, err
 	})
 }
 

@@ -1,0 +1,153 @@
+package failover
+
+import (
+	"context"
+	"errors"
+
+	"github.com/perdure/perdure"
+)
+
+// Apply carries out batches, each by itself.
+func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	if st := b.status.Load(); st.state == Healthy {
+		results, err := st.front.Apply(ctx, batches)
+		if err == nil && !anyUnavailable(results) {
+			b.lookAgain(ctx, st.front, batches, results)
+			b.learnWrites(batches, results)
+			return results, nil
+		}
+	}
+	results := make([]perdure.Result, len(batches))
+	pending := make([]int, len(batches))
+	for i := range pending {
+		pending[i] = i
+	}
+	for len(pending) > 0 {
+		left, err := b.applySome(ctx, batches, results, pending)
+		if err != nil {
+			return nil, err
+		}
+		if len(left) == len(pending) {
+			break // their own errors stand
+		}
+		pending = left
+	}
+	return results, nil
+}
+
+// applySome carries out the pending batches and returns those that the front
+// store failed one by one, after it was found to be in an outage.
+func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, results []perdure.Result, pending []int) (left []int, err error) {
+	some := make([]perdure.Batch, len(pending))
+	for i, p := range pending {
+		some[i] = batches[p]
+	}
+	done, err := serve(ctx, b, served[[]perdure.Result]{
+		claim: func(ctx context.Context) error { return b.claim(ctx, idsOf(some)...) },
+		online: func(ctx context.Context, front perdure.Backend) ([]perdure.Result, error) {
+			applied, err := front.Apply(ctx, some)
+			if err != nil {
+				return nil, err
+			}
+			if len(some) == 1 && errors.Is(applied[0].Err, perdure.ErrUnavailable) {
+				return nil, applied[0].Err
+			}
+			for i := range applied {
+				if r := &applied[i]; r.Outcome != perdure.Applied && r.Stored.Exists() {
+					b.mirror.learn(&r.Stored) // recognise forgets it
+				}
+				recognise(some[i], &applied[i])
+			}
+			b.lookAgain(ctx, front, some, applied)
+			b.learnWrites(some, applied)
+			return applied, nil
+		},
+		offline: func(ctx context.Context, st *status) ([]perdure.Result, error) {
+			applied, err := b.offlineApply(ctx, st, some)
+			for i := range applied {
+				recognise(some[i], &applied[i])
+			}
+			return applied, err
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range pending {
+		results[p] = done[i]
+		if len(some) > 1 && errors.Is(done[i].Err, perdure.ErrUnavailable) {
+			left = append(left, p)
+		}
+	}
+	if len(left) > 0 {
+		b.confirm(ctx, b.status.Load(), results[left[0]].Err)
+	}
+	return left, nil
+}
+
+// recognise finds, in the result of a batch that was sent before without an
+// answer, that it had been applied then.
+func recognise(batch perdure.Batch, r *perdure.Result) {
+	w := &batch[r.Write]
+	mine := r.Stored.ID == w.Record.ID && r.Stored.Version == w.Record.Version
+	switch {
+	case !mine:
+	case r.Outcome == perdure.Conflict && w.Op == perdure.OpPut:
+		*r = perdure.Result{Outcome: perdure.Applied}
+	case r.Outcome == perdure.Absent && w.Op == perdure.OpRemove:
+		*r = perdure.Result{Outcome: perdure.Applied}
+	}
+}
+
+func anyUnavailable(results []perdure.Result) bool {
+	for i := range results {
+		if errors.Is(results[i].Err, perdure.ErrUnavailable) {
+			return true
+		}
+	}
+	return false
+}
+
+func idsOf(batches []perdure.Batch) (ids []string) {
+	for _, batch := range batches {
+		for i := range batch {
+			r := &batch[i].Record
+			ids = append(ids, r.ID)
+			if r.Parent != "" {
+				ids = append(ids, r.Parent)
+			}
+			if r.User != "" {
+				ids = append(ids, perdure.EpochID(r.User))
+			}
+		}
+	}
+	return ids
+}
+
+// learnWrites keeps in the mirror what the front store has acknowledged.
+func (b *Backend) learnWrites(batches []perdure.Batch, results []perdure.Result) {
+	for i, batch := range batches {
+		result := &results[i]
+		for j := range batch {
+			b.learnWrite(&batch[j], result)
+		}
+	}
+}
+
+func (b *Backend) learnWrite(w *perdure.Write, result *perdure.Result) {
+	switch {
+	case result.Outcome == perdure.Conflict || result.Outcome == perdure.Absent:
+		if result.Stored.Exists() {
+			b.mirror.learn(&result.Stored)
+		}
+	case result.Outcome != perdure.Applied:
+	case w.Op == perdure.OpPut:
+		b.mirror.learn(&w.Record)
+	case w.Op == perdure.OpTouch:
+		b.mirror.touched(w.Record.ID, w.Record.LastAccess)
+	case w.Op == perdure.OpRemove && result.Stored.Exists():
+		tomb := result.Stored
+		tomb.Kind, tomb.Reason, tomb.Version, tomb.Body = perdure.KindTombstone, w.Record.Reason, w.Record.Version, ""
+		b.mirror.learn(&tomb)
+	}
+}

@@ -1,0 +1,251 @@
+// Package failover is a backend made of two: a front store that all processes
+// share, and what this process keeps for the time that it cannot be reached.
+//
+// While all is well every call goes to the front store, and what passes is kept
+// in a mirror, which the front store's change feed keeps in step. In an outage
+// reads come from the mirror and writes go to a journal; afterwards the journal
+// is merged into the front store, by the same merge that online writes use, so
+// that nothing acknowledged is lost and nobody who was logged out comes back.
+//
+// It is in the making: perdure serve does not use it yet, and docs/failover.md
+// says what is still open.
+//
+// # Caveats
+//
+// A logout through another process, made while this one was already cut off, is
+// not known here until the front store is back: until then the session is served
+// from the mirror. Options.MaxAge bounds that time.
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// Backend implements perdure.Backend. It is safe for concurrent use. Make one
+// with Open.
+type Backend struct {
+	opts    Options
+	clock   *perdure.Clock
+	mirror  *mirror
+	journal *journal
+
+	// gate is held for reading by who serves offline, and for writing by who
+	// changes the state: nobody writes to the journal once it was found empty.
+	gate   sync.RWMutex
+	status atomic.Pointer[status]
+
+	suspect chan struct{} // wakes the monitor
+	probing sync.Mutex    // one probe at a time serves all who doubt
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	closed  atomic.Bool
+	metrics metrics
+
+	// journalFails is set while the journal takes no writes.
+	journalFails atomic.Bool
+	refused      refused
+	copying      sync.Mutex // one writer or remover of the mirror's copy
+}
+
+// status is the state and what goes with it; it is replaced, never written to.
+type status struct {
+	state       State
+	since       time.Time
+	reason      string
+	front       perdure.Backend // nil until it was opened
+	readable    bool            // degraded, but the front store answers reads
+	incarnation string          // of the front store, when it was last well
+	graceUntil  time.Time       // after a loss of data: who is absent may be on the way
+}
+
+var (
+	_ perdure.Backend   = (*Backend)(nil)
+	_ perdure.Inspector = (*Backend)(nil)
+)
+
+// Open makes a backend. A front store that is absent is an outage: the error is
+// for wrong options (ErrInvalid) and a journal that cannot be opened.
+func Open(ctx context.Context, options Options) (*Backend, error) {
+	opts, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{opts: opts, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1)}
+	if b.mirror, err = openMirror(&opts); err != nil {
+		return nil, err
+	}
+	if b.journal, err = openJournal(&opts); err != nil {
+		return nil, errors.Join(err, b.mirror.Close())
+	}
+	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "starting"})
+	running, stop := context.WithCancel(context.Background())
+	b.stop = stop
+	b.restoreMirror()
+	b.start(ctx)
+	b.running.Go(func() { b.monitor(running) })
+	b.running.Go(func() { b.follow(running) })
+	return b, nil
+}
+
+// start reaches for the front store once. Where there is nothing to merge it
+// takes over at once.
+func (b *Backend) start(ctx context.Context) {
+	if !b.connect(ctx) {
+		b.persistMirror()
+		return
+	}
+	st := b.status.Load()
+	if err := b.probe(ctx, st); err != nil {
+		return
+	}
+	if n, _ := b.journal.depth(); n == 0 {
+		b.recover(ctx, st)
+		return
+	}
+	b.wake()
+}
+
+// wake has the monitor look at once.
+func (b *Backend) wake() {
+	select {
+	case b.suspect <- struct{}{}:
+	default:
+	}
+}
+
+// Close stops what runs in the background and closes the front store, the
+// mirror and the journal. What is in the journal is merged at the next start.
+func (b *Backend) Close() error {
+	if b.closed.Swap(true) {
+		return perdure.ErrClosed
+	}
+	b.stop()
+	b.running.Wait()
+	err := errors.Join(b.mirror.Close(), b.journal.Close())
+	if front := b.status.Load().front; front != nil {
+		err = errors.Join(err, front.Close())
+	}
+	return err
+}
+
+// served is a way to carry out a call.
+type served[T any] struct {
+	// claim is what must be merged before the front store can be asked.
+	claim func(ctx context.Context) error
+	// online asks the front store; offline serves without it.
+	online  func(ctx context.Context, front perdure.Backend) (T, error)
+	offline func(ctx context.Context, st *status) (T, error)
+}
+
+// serve carries out a call in the state that the backend is in, and in the next
+// where it changes under it.
+func serve[T any](ctx context.Context, b *Backend, s served[T]) (T, error) {
+	var none T
+	for attempt := 0; ; attempt++ {
+		if b.closed.Load() {
+			return none, perdure.ErrClosed
+		}
+		st := b.status.Load()
+		if st.state == Degraded || st.state == ReadOnly {
+			v, err, done := offline(ctx, b, s)
+			if done {
+				return v, err
+			}
+			continue
+		}
+		v, err := online(ctx, b, st, s)
+		if err == nil || !errors.Is(err, perdure.ErrUnavailable) || errors.Is(err, errElsewhere) || ctx.Err() != nil {
+			return v, err
+		}
+		if b.confirm(ctx, st, err) && attempt >= b.opts.MaxRetries {
+			return v, err
+		}
+	}
+}
+
+func online[T any](ctx context.Context, b *Backend, st *status, s served[T]) (T, error) {
+	if st.state != Healthy {
+		if err := s.claim(ctx); err != nil {
+			var none T
+			return none, err
+		}
+	}
+	return s.online(ctx, st.front)
+}
+
+// offline serves without the front store; done is false where it came back.
+func offline[T any](ctx context.Context, b *Backend, s served[T]) (v T, err error, done bool) {
+	b.gate.RLock()
+	defer b.gate.RUnlock()
+	st := b.status.Load()
+	if st.state != Degraded && st.state != ReadOnly {
+		return v, nil, false
+	}
+	if b.opts.Outage == OutageRefuse {
+		return v, b.unavailable(st, "the policy is to refuse until it is back"), true
+	}
+	v, err = s.offline(ctx, st)
+	return v, err, true
+}
+
+// unavailable is the error of a call that cannot be served offline.
+func (b *Backend) unavailable(st *status, why string) error {
+	return fmt.Errorf("%w: the session store is %s since %s (%s) and %s",
+		perdure.ErrUnavailable, st.state, st.since.UTC().Format(time.RFC3339), st.reason, why)
+}
+
+// Get returns what is stored under the id.
+func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
+	if st := b.status.Load(); st.state == Healthy {
+		if r, err := st.front.Get(ctx, id); err == nil {
+			return b.checkAbsent(ctx, id, r)
+		}
+	}
+	return serve(ctx, b, served[perdure.Record]{
+		claim: func(ctx context.Context) error { return b.claim(ctx, id) },
+		online: func(ctx context.Context, front perdure.Backend) (perdure.Record, error) {
+			r, err := front.Get(ctx, id)
+			if err != nil {
+				return r, err
+			}
+			return b.checkAbsent(ctx, id, r)
+		},
+		offline: func(ctx context.Context, st *status) (perdure.Record, error) { return b.offlineGet(ctx, st, id) },
+	})
+}
+
+// Load is Get of many.
+func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, error) {
+	return serve(ctx, b, served[[]perdure.Record]{
+		claim: func(ctx context.Context) error { return b.claim(ctx, ids...) },
+		online: func(ctx context.Context, front perdure.Backend) ([]perdure.Record, error) {
+			records, err := front.Load(ctx, ids)
+			if err != nil {
+				return nil, err
+			}
+			for i := range records {
+				if records[i], err = b.checkAbsent(ctx, ids[i], records[i]); err != nil {
+					return nil, err
+				}
+			}
+			return records, nil
+		},
+		offline: func(ctx context.Context, st *status) ([]perdure.Record, error) {
+			records := make([]perdure.Record, len(ids))
+			for i, id := range ids {
+				var err error
+				if records[i], err = b.offlineGet(ctx, st, id); err != nil {
+					return nil, err
+				}
+			}
+			return records, nil
+		},
+	})
+}

@@ -1,0 +1,149 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// followEvery is how long changes are left to gather between two reads of the
+// feed: each read costs the server the same whether it finds one or thousands.
+const (
+	followLimit = 10_000
+	followWait  = time.Second
+	followEvery = 50 * time.Millisecond
+)
+
+// follow keeps the mirror in step with the front store until ctx ends: it reads
+// the change feed, and fetches what changed of what the mirror holds, or, in a
+// full mirror, all that changed.
+func (b *Backend) follow(ctx context.Context) {
+	cursor, fresh := perdure.FromNow, true
+	for ctx.Err() == nil {
+		st := b.status.Load()
+		if st.front == nil || st.state == Degraded || st.state == ReadOnly {
+			b.pause(ctx)
+			continue
+		}
+		batch, err := st.front.Changes(ctx, cursor, followLimit, followWait)
+		switch {
+		case errors.Is(err, perdure.ErrFeedGap):
+			fresh, cursor = true, batch.Next
+			b.metrics.gaps.Add(1)
+			continue
+		case err != nil:
+			b.pause(ctx)
+			continue
+		}
+		if fresh {
+			err = b.resync(ctx, st.front)
+		}
+		if err == nil {
+			err = b.fetch(ctx, st.front, batch.Changes)
+		}
+		if err != nil {
+			b.pause(ctx)
+			continue // from the same cursor
+		}
+		cursor, fresh = batch.Next, false
+		if len(batch.Changes) < followLimit {
+			b.mirror.inStep()
+			rest(ctx, followEvery)
+		}
+	}
+}
+
+func (b *Backend) pause(ctx context.Context) { rest(ctx, jitter(b.opts.RetryDelay)) }
+
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// resync brings the mirror in step from nothing, or after a gap in the feed: a
+// full mirror reads all there is, any mirror looks again at all that it holds.
+func (b *Backend) resync(ctx context.Context, front perdure.Backend) error {
+	if b.mirror.full {
+		for q := (perdure.ScanQuery{Limit: recoveryPage, Dead: true}); ; {
+			page, err := front.Scan(ctx, q)
+			if err != nil {
+				return err
+			}
+			for i := range page.Records {
+				b.mirror.learn(&page.Records[i])
+			}
+			if q.After = page.Next; q.After == "" {
+				break
+			}
+		}
+	}
+	_, err := b.reconcile(ctx, front)
+	return err
+}
+
+// fetch learns what changed. An end is learnt from the change itself: a read may
+// still be answered by a near cache that has not heard of it.
+func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []perdure.Change) error {
+	wanted := map[string]perdure.Version{}
+	for i := range changes {
+		c := &changes[i]
+		if !b.wants(ctx, c) {
+			continue
+		}
+		wanted[c.ID] = c.Version
+		if held, err := b.mirror.Get(ctx, c.ID); err == nil && held.Kind == perdure.KindSession && c.Kind == perdure.Deleted {
+			held.Kind, held.Reason, held.Version, held.Body = perdure.KindTombstone, c.Reason, c.Version, ""
+			b.mirror.learn(&held)
+		}
+	}
+	for attempt := 0; len(wanted) > 0 && attempt < staleReads; attempt++ {
+		if attempt > 0 {
+			time.Sleep(staleWait)
+		}
+		records, err := front.Load(ctx, slices.Collect(maps.Keys(wanted)))
+		if err != nil {
+			return err
+		}
+		for i := range records {
+			r := &records[i]
+			if !r.Exists() || r.Version.Before(wanted[r.ID]) {
+				continue
+			}
+			b.mirror.learn(r)
+			delete(wanted, r.ID)
+		}
+	}
+	return nil
+}
+
+// staleReads and staleWait give a near cache time to hear of a change.
+const (
+	staleReads = 5
+	staleWait  = 2 * time.Millisecond
+)
+
+// touchTolerance is how far the last access of a mirrored session may be behind
+// before a touch elsewhere is worth a fetch.
+const touchTolerance = perdure.Millis(1000)
+
+// wants reports whether the mirror has to learn of the change.
+func (b *Backend) wants(ctx context.Context, c *perdure.Change) bool {
+	held, err := b.mirror.Get(ctx, c.ID)
+	switch {
+	case err != nil:
+		return false
+	case c.Kind == perdure.Expired:
+		return false // it ends here by its own deadline
+	case !held.Exists():
+		return b.mirror.full || c.Kind == perdure.UserRevoked
+	case c.Kind == perdure.Touched:
+		return held.LastAccess+touchTolerance < c.At
+	}
+	return held.Version != c.Version
+}

@@ -1,0 +1,125 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// Health says how the backend is, in the shape that users of its forerunner
+// know, and more.
+type Health struct {
+	Redis    FrontHealth    `json:"redis"`
+	Fallback FallbackHealth `json:"fallback"`
+	State    State          `json:"state"`
+	Since    time.Time      `json:"since"`
+	Reason   string         `json:"reason"`
+
+	JournalDepth   int64         `json:"journalDepth"` // records that wait to be merged
+	JournalBytes   int64         `json:"journalBytes"`
+	JournalOldest  time.Duration `json:"journalOldest"`  // how long the first has waited
+	JournalDurable bool          `json:"journalDurable"` // false: a crash in an outage loses it
+	MirrorRecords  int64         `json:"mirrorRecords"`
+	MirrorAge      time.Duration `json:"mirrorAge"`    // since it was last in step
+	MirrorMissed   int64         `json:"mirrorMissed"` // records that did not fit
+
+	Replayed    int64 `json:"replayed"`    // records merged after outages
+	Refused     int64 `json:"refused"`     // journalled records that the front store refuses
+	Lost        int64 `json:"lost"`        // records that the front store had lost
+	FeedGaps    int64 `json:"feedGaps"`    // times the mirror fell off the feed
+	Transitions int64 `json:"transitions"` // changes of state
+}
+
+// FrontHealth is that of the front store.
+type FrontHealth struct {
+	Available bool          `json:"available"`
+	Latency   time.Duration `json:"latency"` // of the last probe
+	Error     string        `json:"error,omitempty"`
+}
+
+// FallbackHealth is that of mirror and journal.
+type FallbackHealth struct {
+	Available bool `json:"available"`
+}
+
+type metrics struct {
+	replayed, lost, gaps, transitions atomic.Int64
+
+	mu      sync.Mutex
+	latency time.Duration
+	err     error
+}
+
+func (m *metrics) probed(took time.Duration, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.latency, m.err = took, err
+}
+
+// Health returns what is known without asking the front store.
+func (b *Backend) Health(ctx context.Context) Health {
+	st := b.status.Load()
+	depth, bytes := b.journal.depth()
+	mirror, _ := b.mirror.Stats(ctx)
+	h := Health{
+		State: st.state, Since: st.since, Reason: st.reason,
+		JournalDepth: depth, JournalBytes: bytes, JournalOldest: b.journal.age(), JournalDurable: b.journal.durable,
+		MirrorRecords: mirror.Sessions, MirrorAge: b.mirror.age(), MirrorMissed: b.mirror.missed.Load(),
+		Replayed: b.metrics.replayed.Load(), Refused: b.refused.len(), Lost: b.metrics.lost.Load(),
+		FeedGaps: b.metrics.gaps.Load(), Transitions: b.metrics.transitions.Load(),
+	}
+	h.Fallback.Available = b.opts.Outage != OutageRefuse
+	b.metrics.mu.Lock()
+	defer b.metrics.mu.Unlock()
+	h.Redis = FrontHealth{Available: st.state == Healthy || st.state == Recovering || st.state == Reseeding, Latency: b.metrics.latency}
+	if b.metrics.err != nil {
+		h.Redis.Error = b.metrics.err.Error()
+	}
+	return h
+}
+
+// Stats counts what the front store holds, or offline what this process does.
+func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
+	return serve(ctx, b, served[perdure.Stats]{
+		claim:  func(context.Context) error { return nil },
+		online: func(ctx context.Context, front perdure.Backend) (perdure.Stats, error) { return front.Stats(ctx) },
+		offline: func(ctx context.Context, _ *status) (perdure.Stats, error) {
+			stats, err := b.mirror.Stats(ctx)
+			stats.Backend = "failover"
+			return stats, err
+		},
+	})
+}
+
+// Ping returns nil when the backend can take a write now, if need be offline.
+func (b *Backend) Ping(ctx context.Context) error {
+	_, err := serve(ctx, b, served[struct{}]{
+		claim: func(context.Context) error { return nil },
+		online: func(ctx context.Context, front perdure.Backend) (struct{}, error) {
+			return struct{}{}, front.Ping(ctx)
+		},
+		offline: func(ctx context.Context, st *status) (struct{}, error) {
+			return struct{}{}, errors.Join(b.writable(st), b.journal.Ping(ctx))
+		},
+	})
+	return err
+}
+
+// Inspect is the report of the front store and of the journal.
+func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
+	var findings []perdure.Finding
+	for _, part := range []perdure.Backend{b.status.Load().front, b.journal} {
+		if inspector, ok := part.(perdure.Inspector); ok {
+			more, err := inspector.Inspect(ctx)
+			if err != nil {
+				return findings, err
+			}
+			findings = append(findings, more...)
+		}
+	}
+	return findings, nil
+}

@@ -1,0 +1,82 @@
+package failover
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+	"time"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/local"
+)
+
+// journal holds what was written in an outage: whole records, each as it will be
+// merged. That a record is in it is what marks it as pending, so record and mark
+// are one write. A record stays until its merge was acknowledged.
+type journal struct {
+	*local.Backend
+	now     func() time.Time
+	durable bool
+	oldest  atomic.Int64 // unix ms of the first entry since it was last empty
+}
+
+func openJournal(o *Options) (*journal, error) {
+	b, err := local.Open(local.Options{Dir: o.Dir, MaxBytes: o.MaxJournalBytes, FeedLength: 1, Now: o.Now, Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
+	j := &journal{Backend: b, now: o.Now, durable: o.Dir != ""}
+	if n, _ := j.depth(); n > 0 {
+		j.oldest.Store(o.Now().UnixMilli())
+	}
+	return j, nil
+}
+
+// depth is how many records are pending and how many bytes they take.
+func (j *journal) depth() (records, bytes int64) {
+	stats, err := j.Backend.Stats(context.Background())
+	if err != nil {
+		return 0, 0
+	}
+	return stats.Sessions + stats.Tombstones, stats.Bytes
+}
+
+// age is how long the oldest entry has waited.
+func (j *journal) age() time.Duration {
+	oldest := j.oldest.Load()
+	if oldest == 0 {
+		return 0
+	}
+	return max(0, j.now().Sub(time.UnixMilli(oldest)))
+}
+
+// noted starts the clock of the oldest entry.
+func (j *journal) noted() { j.oldest.CompareAndSwap(0, j.now().UnixMilli()) }
+
+// pages yields what is pending, in two passes: what ends sessions, then the
+// sessions.
+func (j *journal) pages(ctx context.Context) iter.Seq2[[]perdure.Record, error] {
+	return func(yield func([]perdure.Record, error) bool) {
+		for _, ends := range []bool{true, false} {
+			for q := (perdure.ScanQuery{Limit: recoveryPage, Dead: true}); ; {
+				page, err := j.Backend.Scan(ctx, q)
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				var records []perdure.Record
+				for _, r := range page.Records {
+					if ends == (r.Kind != perdure.KindSession) {
+						records = append(records, r)
+					}
+				}
+				if len(records) > 0 && !yield(records, nil) {
+					return
+				}
+				if q.After = page.Next; q.After == "" {
+					break
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package failover
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// Mirror says what a process keeps of the front store for an outage.
+type Mirror string
+
+const (
+	// MirrorSeen keeps the sessions that this process read or wrote.
+	MirrorSeen Mirror = "seen"
+	// MirrorFull keeps all sessions: each is readable on every instance, and
+	// the front store can be filled again from here should it lose its data.
+	MirrorFull Mirror = "full"
+)
+
+// Outage says what is done while the front store cannot be reached.
+type Outage string
+
+const (
+	// OutageServe reads from the mirror and writes to the journal.
+	OutageServe Outage = "serve"
+	// OutageReadOnly reads from the mirror and refuses writes.
+	OutageReadOnly Outage = "read-only"
+	// OutageRefuse answers ErrUnavailable to everything.
+	OutageRefuse Outage = "refuse"
+)
+
+// DataLoss says what is done when the front store comes back without data that
+// it had acknowledged.
+type DataLoss string
+
+const (
+	// DataLossReseed fills it again from the mirror, tombstones first.
+	DataLossReseed DataLoss = "re-seed"
+	// DataLossRelogin leaves it as it is: who is not there must log in again.
+	// What was written in the outage is merged all the same.
+	DataLossRelogin DataLoss = "re-login"
+)
+
+// Options says how a Backend fails over. Open is required; of everything else
+// the zero value works.
+type Options struct {
+	// Open opens the front store. It is called until it succeeds: a front store
+	// that is absent at the start is an outage like any other. Required.
+	Open func(ctx context.Context) (perdure.Backend, error)
+	// Dir is the directory of the journal. What is written in an outage is on
+	// disk there before it is acknowledged. Defaults to none: the journal is in
+	// memory, and a crash in an outage loses it. Health says so.
+	Dir string
+	// Mirror is what is kept for an outage. Defaults to MirrorSeen.
+	Mirror Mirror
+	// Outage is what is done in one. Defaults to OutageServe.
+	Outage Outage
+	// MaxAge bounds how long after the mirror was last in step with the front
+	// store reads are served from it. Defaults to no bound.
+	MaxAge time.Duration
+	// DataLoss is what is done after one. Defaults to DataLossReseed.
+	DataLoss DataLoss
+
+	// MaxMirrorBytes bounds the mirror. Sessions beyond it cannot be read in an
+	// outage; health counts them. Defaults to 1 GiB.
+	MaxMirrorBytes int64
+	// MaxJournalBytes bounds the journal. At the bound writes are refused.
+	// Defaults to 1 GiB.
+	MaxJournalBytes int64
+	// MaxJournalAge bounds the age of the oldest entry. At the bound writes are
+	// refused. Defaults to 24 hours.
+	MaxJournalAge time.Duration
+
+	// CallTimeout bounds one call to the front store, whatever time the caller
+	// has left, so that time remains to fail over. Defaults to 700 ms.
+	CallTimeout time.Duration
+	// ProbeTimeout bounds one probe of the front store. Defaults to 300 ms.
+	ProbeTimeout time.Duration
+	// MaxRetries is how often a failed call is tried again where a probe finds
+	// the front store well. Defaults to 3; negative is never.
+	MaxRetries int
+	// RetryDelay is the time between attempts to reach the front store in an
+	// outage. Defaults to 1 second.
+	RetryDelay time.Duration
+	// HealthCheckInterval is the time between probes while all is well.
+	// Defaults to 30 seconds.
+	HealthCheckInterval time.Duration
+	// RecoveryRate bounds the records merged per second after an outage.
+	// Defaults to 20,000.
+	RecoveryRate int
+	// OutageIDAge is how long an id minted in an outage, and not found here, is
+	// taken for one that another process still has in its journal. Defaults to
+	// 1 hour.
+	OutageIDAge time.Duration
+	// LossWindow is how much of what was acknowledged is merged again when the
+	// front store turns out to be another server, or the same with another
+	// history. Defaults to 1 minute.
+	LossWindow time.Duration
+
+	// Codec opens and seals bodies, to merge them. Defaults to plain bodies.
+	Codec perdure.Codec
+	// Now tells the time. Defaults to time.Now.
+	Now func() time.Time
+	// Notify is told of each transition, in order, and must not block.
+	// Defaults to none.
+	Notify func(Transition)
+	// Logger hears of transitions and of trouble. Defaults to none.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() (Options, error) {
+	setDefault(&o.Mirror, MirrorSeen)
+	setDefault(&o.Outage, OutageServe)
+	setDefault(&o.DataLoss, DataLossReseed)
+	setDefault(&o.MaxMirrorBytes, 1<<30)
+	setDefault(&o.MaxJournalBytes, 1<<30)
+	setDefault(&o.MaxJournalAge, 24*time.Hour)
+	setDefault(&o.CallTimeout, 700*time.Millisecond)
+	setDefault(&o.ProbeTimeout, 300*time.Millisecond)
+	setDefault(&o.MaxRetries, 3)
+	setDefault(&o.RetryDelay, time.Second)
+	setDefault(&o.HealthCheckInterval, 30*time.Second)
+	setDefault(&o.RecoveryRate, 20_000)
+	setDefault(&o.OutageIDAge, time.Hour)
+	setDefault(&o.LossWindow, time.Minute)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, o.validate()
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (o *Options) validate() error {
+	if o.Open == nil {
+		return invalid("Open", "is required: it opens the front store")
+	}
+	if o.Mirror != MirrorSeen && o.Mirror != MirrorFull {
+		return invalid("Mirror", "is %q; %q and %q are allowed", o.Mirror, MirrorSeen, MirrorFull)
+	}
+	if o.Outage != OutageServe && o.Outage != OutageReadOnly && o.Outage != OutageRefuse {
+		return invalid("Outage", "is %q; %q, %q and %q are allowed", o.Outage, OutageServe, OutageReadOnly, OutageRefuse)
+	}
+	if o.DataLoss != DataLossReseed && o.DataLoss != DataLossRelogin {
+		return invalid("DataLoss", "is %q; %q and %q are allowed", o.DataLoss, DataLossReseed, DataLossRelogin)
+	}
+	for name, d := range map[string]time.Duration{
+		"MaxJournalAge": o.MaxJournalAge, "CallTimeout": o.CallTimeout, "ProbeTimeout": o.ProbeTimeout,
+		"RetryDelay": o.RetryDelay, "HealthCheckInterval": o.HealthCheckInterval, "OutageIDAge": o.OutageIDAge, "LossWindow": o.LossWindow,
+	} {
+		if d < 0 {
+			return invalid(name, "is %v; it must not be negative", d)
+		}
+	}
+	if o.RecoveryRate < 0 || o.MaxAge < 0 {
+		return invalid("RecoveryRate", "and MaxAge must not be negative")
+	}
+	return nil
+}
+
+func invalid(field, format string, args ...any) error {
+	return &perdure.InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
+}

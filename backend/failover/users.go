@@ -1,0 +1,134 @@
+package failover
+
+import (
+	"context"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// ListUser returns a page of the user's sessions. Offline, only a full mirror
+// can know all of them.
+func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after string, limit int) (perdure.Page, error) {
+	return serve(ctx, b, served[perdure.Page]{
+		claim: func(ctx context.Context) error { return b.claimUser(ctx, user) },
+		online: func(ctx context.Context, front perdure.Backend) (perdure.Page, error) {
+			return front.ListUser(ctx, user, after, limit)
+		},
+		offline: func(ctx context.Context, st *status) (perdure.Page, error) {
+			if !b.mirror.full {
+				return perdure.Page{}, b.unavailable(st, "what this process holds of a user may not be all")
+			}
+			if err := b.seedUser(ctx, st, user); err != nil {
+				return perdure.Page{}, err
+			}
+			return b.journal.ListUser(ctx, user, after, limit)
+		},
+	})
+}
+
+// RemoveUser ends a user's sessions. Offline, the epoch reaches those that this
+// process does not hold when the journal is merged.
+func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.UserRemoved, error) {
+	return serve(ctx, b, served[perdure.UserRemoved]{
+		claim: func(ctx context.Context) error { return b.claimUser(ctx, r.Epoch.User) },
+		online: func(ctx context.Context, front perdure.Backend) (perdure.UserRemoved, error) {
+			removed, err := front.RemoveUser(ctx, r)
+			if err == nil {
+				b.learnRemoval(&r, &removed)
+			}
+			return removed, err
+		},
+		offline: func(ctx context.Context, st *status) (perdure.UserRemoved, error) {
+			if err := b.writable(st); err != nil {
+				return perdure.UserRemoved{}, err
+			}
+			if err := b.seedUser(ctx, st, r.Epoch.User); err != nil {
+				return perdure.UserRemoved{}, err
+			}
+			removed, err := b.journal.RemoveUser(ctx, r)
+			if err != nil {
+				return removed, b.journalFailed(err)
+			}
+			b.journal.noted()
+			return removed, nil
+		},
+	})
+}
+
+func (b *Backend) learnRemoval(r *perdure.UserRemoval, removed *perdure.UserRemoved) {
+	if removed.Outcome != perdure.Applied {
+		b.mirror.learn(&removed.Stored)
+		return
+	}
+	b.mirror.revoked(&r.Epoch, b.clock, b.opts.Codec)
+	for _, tomb := range removed.Removed {
+		tomb.Kind, tomb.Reason, tomb.Version, tomb.Body = perdure.KindTombstone, r.Reason, r.Epoch.Version, ""
+		b.mirror.learn(&tomb)
+	}
+}
+
+// seedUser puts what the mirror holds of the user into the journal.
+func (b *Backend) seedUser(ctx context.Context, st *status, user perdure.UserKey) error {
+	var seeds []perdure.Batch
+	if _, err := b.seed(ctx, st, &seeds, perdure.EpochID(user)); err != nil {
+		return err
+	}
+	for after := ""; ; {
+		page, err := b.mirror.ListUser(ctx, user, after, recoveryPage)
+		if err != nil {
+			return err
+		}
+		for _, r := range page.Records {
+			if _, err := b.seed(ctx, st, &seeds, r.ID); err != nil {
+				return err
+			}
+		}
+		if after = page.Next; after == "" {
+			break
+		}
+	}
+	if len(seeds) == 0 {
+		return nil
+	}
+	_, err := b.journal.Apply(ctx, seeds)
+	if err != nil {
+		return b.journalFailed(err)
+	}
+	b.journal.noted()
+	return nil
+}
+
+// Scan returns a page of all records. Offline, only a full mirror has them.
+func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, error) {
+	return serve(ctx, b, served[perdure.Page]{
+		claim: func(context.Context) error { return nil },
+		online: func(ctx context.Context, front perdure.Backend) (perdure.Page, error) {
+			return front.Scan(ctx, q)
+		},
+		offline: func(ctx context.Context, st *status) (perdure.Page, error) {
+			return perdure.Page{}, b.unavailable(st, "a list of all sessions must wait")
+		},
+	})
+}
+
+// Sweep drops what is due.
+func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (expired int, more bool, err error) {
+	for m := true; m && err == nil; {
+		_, m, err = b.mirror.Sweep(ctx, now, limit)
+	}
+	if st := b.status.Load(); err == nil && st.state == Healthy {
+		return st.front.Sweep(ctx, now, limit)
+	}
+	return 0, false, err
+}
+
+// Changes reads the feed of the front store: an outage is an ErrUnavailable, and
+// the cursor goes on afterwards.
+func (b *Backend) Changes(ctx context.Context, after string, limit int, wait time.Duration) (perdure.ChangeBatch, error) {
+	st := b.status.Load()
+	if st.front == nil || st.state == Degraded || st.state == ReadOnly {
+		return perdure.ChangeBatch{}, b.unavailable(st, "its changes cannot be read")
+	}
+	return st.front.Changes(ctx, after, limit, wait)
+}

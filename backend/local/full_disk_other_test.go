@@ -1,0 +1,7 @@
+//go:build !unix
+
+package local_test
+
+import "errors"
+
+func writeToAFullDisk(string) error { return errors.ErrUnsupported }

@@ -1,0 +1,44 @@
+package chaos
+
+import (
+	"strings"
+	"time"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/failover"
+)
+
+// Cell is one scenario: what goes wrong, what goes on meanwhile, and where.
+type Cell struct {
+	Fault    Fault
+	Workload Workload
+	Topology Topology
+	Mirror   failover.Mirror
+	Members  int  // perdure processes
+	Children bool // the first is a process of its own, which can be killed
+	// Bound is what is not promised here: see Bound.
+	Bound Bound
+
+	// What the negative controls change.
+	wrap         func(*site) func(front perdure.Backend) perdure.Backend
+	afterKill    func(*member) error
+	maxClockSkew time.Duration
+}
+
+// Bound is where the promise ends in a cell. What falls under it is counted by
+// itself and is no violation.
+type Bound struct {
+	Why string
+	// Lost is set where an acknowledged session may be gone at the end, and
+	// NotFound where it may seem so meanwhile.
+	Lost, NotFound bool
+	// Skew is how far the clocks of processes differ: which of a login and a
+	// revocation of all came first is open within it.
+	Skew time.Duration
+}
+
+// Name is unique in a table, and what -run selects by.
+func (c *Cell) Name() string {
+	parts := []string{c.Fault.Name, c.Workload.Name, string(c.Topology), string(c.Mirror)}
+	return strings.Join(parts, "/")
+}

@@ -1,0 +1,180 @@
+package chaos
+
+import (
+	"context"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/failover"
+)
+
+// control is a cell of a product with a bug, that the suite has to catch.
+type control struct {
+	name   string
+	cell   string
+	change func(c *Cell)
+	caught func(v *Verdict) int
+}
+
+func resurrected(v *Verdict) int { return v.Resurrected }
+
+var controls = []control{
+	{
+		name: "touch creates", cell: "partition/logout-races-touch/single/seen", caught: resurrected,
+		change: func(c *Cell) {
+			c.wrap = func(s *site) func(perdure.Backend) perdure.Backend {
+				seen := &sync.Map{}
+				return func(front perdure.Backend) perdure.Backend { return touchCreates{incarnated(front), s, seen} }
+			}
+		},
+	},
+	{
+		name: "removal without tombstone", cell: "partition/logout-races-touch/single/seen", caught: resurrected,
+		change: func(c *Cell) {
+			c.wrap = func(s *site) func(perdure.Backend) perdure.Backend {
+				return func(front perdure.Backend) perdure.Backend { return noTombstone{incarnated(front), s} }
+			}
+		},
+	},
+	{
+		name: "replay overwrites newer", cell: "partition/two-sided-update/single/seen",
+		caught: func(v *Verdict) int { return v.LostUpdates + v.Resurrected },
+		change: func(c *Cell) {
+			c.wrap = func(*site) func(perdure.Backend) perdure.Backend {
+				return func(front perdure.Backend) perdure.Backend { return overwrites{incarnated(front)} }
+			}
+		},
+	},
+	{
+		name: "acknowledged before it is in the journal", cell: "perdure-killed-in-outage/login-storm/single/seen",
+		caught: func(v *Verdict) int { return v.Lost },
+		change: func(c *Cell) {
+			c.afterKill = func(m *member) error { return os.RemoveAll(m.settings.Dir) }
+		},
+	},
+	{
+		name: "unbounded skew", cell: "clock-30s-ahead/logout-races-touch/single/seen",
+		caught: func(v *Verdict) int { return v.Future },
+		change: func(c *Cell) {
+			c.maxClockSkew = 24 * time.Hour
+			c.Fault.run = skew(time.Hour)
+		},
+	},
+}
+
+// Each bug is caught: a suite that finds nothing proves nothing before that.
+func TestTheSuiteCatchesBugs(t *testing.T) {
+	OnDemand(t)
+	for _, control := range controls {
+		t.Run(control.name, func(t *testing.T) {
+			t.Parallel()
+			cell, ok := Find(control.cell)
+			if !ok {
+				t.Fatal("there is no such cell")
+			}
+			control.change(&cell)
+			r := Run(t.Context(), &cell, Options{Seed: 3, Before: 500 * time.Millisecond, Fault: 1500 * time.Millisecond, Pace: 15 * time.Millisecond, Answer: time.Second})
+			t.Log(r.Line())
+			if control.caught(&r.Verdict) == 0 {
+				t.Error("the bug was not caught")
+			}
+		})
+	}
+}
+
+// front is a front store that says which history it has, where it can.
+type front struct{ perdure.Backend }
+
+func incarnated(b perdure.Backend) front { return front{b} }
+
+func (f front) Incarnation(ctx context.Context) (string, error) {
+	if i, ok := f.Backend.(failover.Incarnated); ok {
+		return i.Incarnation(ctx)
+	}
+	return "", nil
+}
+
+// erase removes the record of a session, tombstone or not, from the server.
+func (s *site) erase(id string) error {
+	_, err := s.single.Do("EVAL", "for _, k in ipairs(redis.call('KEYS', '*:s:' .. ARGV[1])) do redis.call('DEL', k) end", "0", id)
+	return err
+}
+
+// touchCreates stores a session that a touch does not find.
+type touchCreates struct {
+	front
+	site *site
+	seen *sync.Map // the sessions that were put
+}
+
+func (b touchCreates) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	results, err := b.front.Apply(ctx, batches)
+	if err != nil {
+		return results, err
+	}
+	for i := range results {
+		w := batches[i][0]
+		if w.Op == perdure.OpPut && w.Record.Kind == perdure.KindSession {
+			b.seen.Store(w.Record.ID, w.Record)
+		}
+		r, ok := b.seen.Load(w.Record.ID)
+		if w.Op != perdure.OpTouch || results[i].Outcome != perdure.Absent || !ok {
+			continue
+		}
+		if err := b.site.erase(w.Record.ID); err != nil {
+			return nil, err
+		}
+		if _, err := b.front.Apply(ctx, []perdure.Batch{{{Op: perdure.OpPut, Record: r.(perdure.Record)}}}); err != nil {
+			return nil, err
+		}
+		results[i] = perdure.Result{Outcome: perdure.Applied}
+	}
+	return results, nil
+}
+
+// noTombstone forgets what it removes.
+type noTombstone struct {
+	front
+	site *site
+}
+
+func (b noTombstone) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	results, err := b.front.Apply(ctx, batches)
+	if err != nil {
+		return results, err
+	}
+	for i := range results {
+		if w := batches[i][0]; w.Op == perdure.OpRemove && results[i].Outcome == perdure.Applied {
+			if err := b.site.erase(w.Record.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return results, nil
+}
+
+// overwrites has a replay replace what is stored.
+type overwrites struct{ front }
+
+func (b overwrites) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	results, err := b.front.Apply(ctx, batches)
+	if err != nil {
+		return results, err
+	}
+	for i := range results {
+		w := batches[i][0]
+		if w.Reason != perdure.ReasonMerged || results[i].Outcome != perdure.Conflict {
+			continue
+		}
+		w.Base = results[i].Stored.Version
+		again, err := b.front.Apply(ctx, []perdure.Batch{{w}})
+		if err != nil {
+			return nil, err
+		}
+		results[i] = again[0]
+	}
+	return results, nil
+}

@@ -1,0 +1,100 @@
+package chaos
+
+import (
+	"time"
+)
+
+// life is what the history says of one session.
+type life struct {
+	id, user string
+	born     *Op            // its acknowledged creation
+	removals []*Op          // whatever may have ended it, acknowledged or not
+	updates  map[string]*Op // the last acknowledged change of each key
+	reads    []*Op          // whatever was told of it: a read, touch, update or delete
+	finals   []*Op          // reads when all was well again
+}
+
+// clockGrain is how close a login and a revocation of all may be without it being
+// certain which came first: a revocation counts for the whole millisecond.
+const clockGrain = 2 * time.Millisecond
+
+// lives sorts a history by session.
+func lives(history, finals []Op, bound Bound) map[string]*life {
+	all := map[string]*life{}
+	for i := range history {
+		if op := &history[i]; op.Kind == Create && op.Reply.Outcome == Acknowledged {
+			all[op.Reply.ID] = &life{id: op.Reply.ID, user: op.User, born: op, updates: map[string]*Op{}}
+		}
+	}
+	revocations := map[string][]*Op{}
+	for i := range history {
+		op := &history[i]
+		if op.Kind == Revoke && op.Reply.Outcome != Refused {
+			revocations[op.User] = append(revocations[op.User], op)
+		}
+		if l := all[op.ID]; l != nil {
+			l.note(op, bound.NotFound)
+		}
+	}
+	for i := range finals {
+		if l := all[finals[i].ID]; l != nil {
+			l.finals = append(l.finals, &finals[i])
+		}
+	}
+	for _, l := range all {
+		for _, r := range revocations[l.user] {
+			if !l.born.Start.After(r.End.Add(clockGrain + bound.Skew)) {
+				l.removals = append(l.removals, r)
+			}
+		}
+	}
+	return all
+}
+
+// note adds what was told of it. Where a wrong answer of "not found" is within
+// bounds, a deletion that was answered so has promised nothing.
+func (l *life) note(op *Op, notFound bool) {
+	if op.Kind == Delete && op.Reply.Outcome != Refused && (op.Reply.Live || !notFound) {
+		l.removals = append(l.removals, op)
+	}
+	if op.Reply.Outcome != Acknowledged {
+		return
+	}
+	l.reads = append(l.reads, op)
+	if last := l.updates[op.Key]; op.Kind == Update && op.Reply.Live && (last == nil || last.Value < op.Value) {
+		l.updates[op.Key] = op
+	}
+}
+
+// removedBefore returns a removal that was acknowledged before t and that l was
+// certainly there for.
+func (l *life) removedBefore(t time.Time, skew time.Duration, by func(*Op) bool) *Op {
+	for _, r := range l.removals {
+		certain := r.Kind == Delete || l.born.End.Add(clockGrain+skew).Before(r.Start)
+		if certain && r.Reply.Outcome == Acknowledged && r.End.Before(t) && by(r) {
+			return r
+		}
+	}
+	return nil
+}
+
+// touchedByRemoval reports whether a removal other than op itself may have ended
+// it before t.
+func (l *life) touchedByRemoval(t time.Time, op *Op) bool {
+	for _, r := range l.removals {
+		if r != op && !r.Start.After(t) {
+			return true
+		}
+	}
+	return false
+}
+
+// expiresBefore reports whether it has, by all clocks, ended by t.
+func (l *life) expiresBefore(t time.Time, skew time.Duration) bool {
+	return l.born.Reply.Expiry.Add(skew).Before(t)
+}
+
+// expiresAfter reports whether it has, by no clock, ended by t.
+func (l *life) expiresAfter(t time.Time, skew time.Duration) bool {
+	return l.born.Reply.Expiry.Add(-skew).After(t)
+}

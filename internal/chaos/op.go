@@ -1,0 +1,70 @@
+package chaos
+
+import (
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// Kind is what a client asked for.
+type Kind string
+
+const (
+	Create  Kind = "create"
+	Read    Kind = "read"
+	Touch   Kind = "touch"
+	Update  Kind = "update"
+	Delete  Kind = "delete"
+	Revoke  Kind = "revoke"
+	Health  Kind = "health"  // of the process; not part of the history
+	Limit   Kind = "limit"   // the size of the process's files; not part of the history
+	Shifted Kind = "shifted" // a change of state, sent without being asked
+	started Kind = "started" // the process has opened its store
+	stopped Kind = "stopped" // it could not
+)
+
+// Request is what a client asks a process for.
+type Request struct {
+	Number int64         `json:"n,omitempty"` // of the reply that belongs to it
+	Kind   Kind          `json:"kind"`
+	ID     string        `json:"id,omitempty"`
+	User   string        `json:"user,omitempty"`
+	Key    string        `json:"key,omitempty"`
+	Value  int           `json:"value,omitempty"`
+	TTL    time.Duration `json:"ttl,omitempty"`
+}
+
+// Reply is what a process answers.
+type Reply struct {
+	Number   int64          `json:"n,omitempty"`
+	Kind     Kind           `json:"kind"`
+	Outcome  Outcome        `json:"outcome"`
+	Live     bool           `json:"live,omitempty"` // whether the session was there
+	ID       string         `json:"id,omitempty"`
+	Expiry   time.Time      `json:"expiry,omitzero"`
+	Metadata map[string]int `json:"metadata,omitempty"`
+	Version  perdure.Millis `json:"version,omitempty"` // the time in the session's version
+	State    string         `json:"state,omitempty"`
+	Pending  int64          `json:"pending,omitempty"` // records in the journal
+	Refused  int64          `json:"refused,omitempty"` // records that no merge could take
+	Error    string         `json:"error,omitempty"`
+}
+
+// Outcome is how a request ended.
+type Outcome string
+
+const (
+	Acknowledged Outcome = "acknowledged"
+	// Refused: the request was answered, and nothing was done.
+	Refused Outcome = "refused"
+	// Unknown: it may have been done or not.
+	Unknown Outcome = "unknown"
+)
+
+// Op is a request in a history, with what became of it.
+type Op struct {
+	Request
+	Reply      Reply
+	Node       int
+	Start, End time.Time
+}

@@ -1,0 +1,134 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Options say how cells are played.
+type Options struct {
+	Seed uint64
+	// Before, Fault and After are how long clients work before the fault, while
+	// it lasts, and when all is well again. Default to 1, 2.5 and 0.5 seconds.
+	Before, Fault, After time.Duration
+	// Clients is how many there are, spread over the processes, and Pace how
+	// often each makes a request. Default to 12 and 4 milliseconds.
+	Clients int
+	Pace    time.Duration
+	// Patience is how long a recovery may take. Defaults to 40 seconds.
+	Patience time.Duration
+	// Answer is how long after that a session may stay unavailable. Defaults to
+	// 15 seconds: longer than perdure waits, after a loss of data, for others to
+	// bring it back.
+	Answer time.Duration
+	// Keep is a directory for the logs of cells that went wrong. Defaults to none.
+	Keep string
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Before, time.Second)
+	setDefault(&o.Fault, 2500*time.Millisecond)
+	setDefault(&o.After, 500*time.Millisecond)
+	setDefault(&o.Clients, 12)
+	setDefault(&o.Pace, 4*time.Millisecond)
+	setDefault(&o.Patience, 40*time.Second)
+	setDefault(&o.Answer, 15*time.Second)
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Result is how a cell went.
+type Result struct {
+	Cell *Cell
+	Seed uint64
+	Verdict
+	Took time.Duration
+	// Degraded is how long the slowest process took to notice, where any did;
+	// Recovered how long after the fault all was well, journals merged.
+	Degraded, Recovered time.Duration
+	// Unnoticed is how many processes noticed nothing, of those that had to.
+	Unnoticed int
+	// Err is why the cell could not be played to its end.
+	Err error
+}
+
+// Failed reports whether a promise was broken.
+func (r *Result) Failed() bool { return r.Err != nil || r.Violations() > 0 || r.Unnoticed > 0 }
+
+// Run plays a cell.
+func Run(ctx context.Context, cell *Cell, options Options) (r Result) {
+	o := options.withDefaults()
+	r = Result{Cell: cell, Seed: o.Seed}
+	began := time.Now()
+	defer func() { r.Took = time.Since(began) }()
+	dir, err := os.MkdirTemp("", "perdure-chaos-")
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	defer func() { r.Err = errors.Join(r.Err, r.keep(dir, o.Keep), os.RemoveAll(dir)) }()
+	s, err := openStage(ctx, cell, &o, dir)
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	defer func() { r.Err = errors.Join(r.Err, s.close()) }()
+	if r.Err = s.await(ctx, o.Patience); r.Err != nil {
+		return r
+	}
+	r.Err = s.play(ctx, &o)
+	var finals []Op
+	if r.Err == nil { // else what is not merged yet would count as lost
+		finals = s.inspect(ctx, o.Answer)
+	}
+	c := checker{bound: cell.Bound, struck: s.struck, mended: s.mended, settled: s.settled}
+	r.Verdict = c.check(s.history(), finals)
+	r.Recovered = s.settled.Sub(s.mended)
+	r.noticed(s)
+	return r
+}
+
+// noticed measures how long it took to notice the fault.
+func (r *Result) noticed(s *stage) {
+	for i, m := range s.members {
+		took, ok := m.degradedAfter(s.struck, s.settled)
+		r.Degraded = max(r.Degraded, took)
+		if must := s.cell.Fault.everyone || s.cell.Fault.first && i == 0; must && !ok {
+			r.Unnoticed++
+		}
+	}
+}
+
+// keep saves the logs of a cell that went wrong.
+func (r *Result) keep(dir, to string) error {
+	if to == "" || !r.Failed() {
+		return nil
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "*", "log"))
+	if err != nil {
+		return err
+	}
+	for _, log := range logs {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			return err
+		}
+		into := filepath.Join(to, filepath.FromSlash(r.Cell.Name()))
+		if err := os.MkdirAll(into, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(into, filepath.Base(filepath.Dir(log))+".log"), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Workload is what clients do.
+type Workload struct {
+	Name string
+	// mix says how often each kind of request is made.
+	mix map[Kind]int
+	// hot is how many of the latest sessions requests are about: the fewer, the
+	// more they race.
+	hot int
+	// users is among how many users the sessions are spread.
+	users int
+	// shortest and longest bound the lives of sessions; zero is the default life.
+	shortest, longest time.Duration
+}
+
+// kinds are what a workload mixes.
+var kinds = [...]Kind{Create, Read, Touch, Update, Delete, Revoke}
+
+// draw draws a kind of request.
+func (w *Workload) draw(rng *rand.Rand) Kind {
+	total := 0
+	for _, kind := range kinds {
+		total += w.mix[kind]
+	}
+	n := rng.IntN(total)
+	for _, kind := range kinds {
+		if n -= w.mix[kind]; n < 0 {
+			return kind
+		}
+	}
+	return Read
+}
+
+// ttl draws the life of a session.
+func (w *Workload) ttl(rng *rand.Rand) time.Duration {
+	if w.longest == 0 {
+		return 0
+	}
+	return w.shortest + time.Duration(rng.Int64N(int64(w.longest-w.shortest)))
+}
+
+// pool holds the ids of acknowledged sessions, for all clients to work on.
+type pool struct {
+	mu  sync.Mutex
+	ids []string
+}
+
+func (p *pool) add(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ids = append(p.ids, id)
+}
+
+// draw draws one of the latest ids.
+func (p *pool) draw(rng *rand.Rand, latest int) (id string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.ids) == 0 {
+		return "", false
+	}
+	latest = min(latest, len(p.ids))
+	return p.ids[len(p.ids)-1-rng.IntN(latest)], true
+}
+
+// client makes requests of one member, one after the other, and notes them.
+type client struct {
+	stage   *stage
+	number  int
+	member  *member
+	rng     *rand.Rand
+	updates int
+	history []Op
+}
+
+// work makes requests until ctx ends.
+func (c *client) work(ctx context.Context, pace time.Duration) {
+	ticker := time.NewTicker(pace)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			c.step(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+// step makes a request.
+func (c *client) step(ctx context.Context) {
+	w := &c.stage.cell.Workload
+	q := Request{Kind: w.draw(c.rng)}
+	user := fmt.Sprint("user", c.rng.IntN(w.users))
+	id, ok := c.stage.pool.draw(c.rng, w.hot)
+	if !ok {
+		q.Kind = Create
+	}
+	switch q.Kind {
+	case Create:
+		q.User, q.TTL = user, w.ttl(c.rng)
+	case Revoke:
+		q.User = user
+	case Update:
+		c.updates++
+		q.ID, q.Key, q.Value = id, fmt.Sprint("client", c.number), c.updates
+	default:
+		q.ID = id
+	}
+	op := c.member.do(ctx, q)
+	if q.Kind == Create && op.Reply.Outcome == Acknowledged {
+		c.stage.pool.add(op.Reply.ID)
+	}
+	c.history = append(c.history, op)
+}
+
+// all returns the ids so far.
+func (p *pool) all() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.ids)
+}
