@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -112,20 +113,27 @@ func TestMutant(t *testing.T) {
 	backendtest.Run(t, cfg)
 }
 
+// mutantRuns is how often a law may look for a bug: some are races, which one run
+// need not lose.
+const mutantRuns = 20
+
 // TestEveryMutantIsCaught runs each law against the bugs that it is there to
 // catch, in a process of its own, and fails where the law finds nothing.
 func TestEveryMutantIsCaught(t *testing.T) {
 	for _, m := range mutants() {
 		t.Run(string(m.bug), func(t *testing.T) {
 			t.Parallel()
-			out := runMutant(t, m)
-			for _, law := range m.laws {
-				if !strings.Contains(out, "--- FAIL: TestMutant/"+law+" ") {
-					t.Errorf("%s does not catch it:\n%s", law, out)
+			for run := 1; len(m.laws) > 0; run++ {
+				out := runMutant(t, m)
+				if strings.Contains(out, "panic:") || strings.Contains(out, "DATA RACE") {
+					t.Fatalf("the kit itself failed:\n%s", out)
 				}
-			}
-			if strings.Contains(out, "panic:") || strings.Contains(out, "DATA RACE") {
-				t.Errorf("the kit itself failed:\n%s", out)
+				m.laws = slices.DeleteFunc(m.laws, func(law string) bool {
+					return strings.Contains(out, "--- FAIL: TestMutant/"+law+" ")
+				})
+				if run == mutantRuns && len(m.laws) > 0 {
+					t.Fatalf("%q do not catch it:\n%s", m.laws, out)
+				}
 			}
 		})
 	}
@@ -168,7 +176,7 @@ func runMutant(t *testing.T, m mutant) string {
 	cmd.Env = append(os.Environ(), mutantVariable+"="+string(m.bug))
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
 		t.Errorf("the kit ended with %v, want exit code 1", err)
 	}
 	return string(out)

@@ -6,6 +6,7 @@ func removeLaws() []law {
 	return []law{
 		{"LeavesATombstone", removeLeavesATombstone, nil},
 		{"MindsNoVersion", removeMindsNoVersion, nil},
+		{"MindsNoClock", removeMindsNoClock, nil},
 		{"OfNothingIsAbsent", removeOfNothingIsAbsent, nil},
 		{"OfATombstoneIsAbsent", removeOfATombstoneIsAbsent, nil},
 		{"IsForEver", removeIsForEver, nil},
@@ -44,6 +45,15 @@ func removeMindsNoVersion(r *rig) {
 	behind.Time -= 1 << 20
 	r.applied(remove(session.ID, behind, perdure.ReasonLogout))
 	r.holds(buried(next, behind, perdure.ReasonLogout))
+}
+
+// A logout never fails because of a clock.
+func removeMindsNoClock(r *rig) {
+	session := r.create(r.session(r.user()))
+	ahead := r.version()
+	ahead.Time += uint64(2*r.cfg.MaxClockSkew.Milliseconds()) << 16
+	r.applied(remove(session.ID, ahead, perdure.ReasonLogout))
+	r.holds(buried(session, ahead, perdure.ReasonLogout))
 }
 
 func removeOfNothingIsAbsent(r *rig) {

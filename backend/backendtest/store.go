@@ -391,4 +391,9 @@ func clockStepsLockNobodyOut(r *rig) {
 	}
 	s.noError(isGone(r, s.two, session.ID))
 	s.owned("u1")
+	s.login(perdure.Data{UserID: "u1"})
+	if n, err := s.two.RevokeUser(r.ctx, "u1"); n != 1 || err != nil {
+		r.t.Fatalf("RevokeUser after a large step back returned %d and the error %v", n, err)
+	}
+	s.owned("u1")
 }
