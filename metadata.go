@@ -178,6 +178,9 @@ func compactJSON(value any) ([]byte, error) {
 
 // depth counts the levels of arrays and objects in valid JSON.
 func depth(b []byte) (deepest int) {
+	if b[0] != '{' && b[0] != '[' {
+		return 0
+	}
 	level, quoted := 0, false
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
@@ -198,7 +201,14 @@ func depth(b []byte) (deepest int) {
 
 // packMetadata is the stored form of raw values.
 func packMetadata(raw map[string]string) Metadata {
-	var b []byte
+	if len(raw) == 0 {
+		return Metadata{}
+	}
+	size := 0
+	for key, value := range raw {
+		size += len(key) + len(value) + 2*binary.MaxVarintLen32
+	}
+	b := make([]byte, 0, size)
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
 		b = appendString(appendString(b, key), raw[key])
 	}

@@ -65,7 +65,7 @@ func (c *committer) do(ctx context.Context, cmd command) error {
 	case <-r.done:
 		return r.err
 	case <-ctx.Done():
-		return fmt.Errorf("%w; the disk is slow, and the write may still be applied", ended(ctx))
+		return fmt.Errorf("%w; the write was waiting for the disk and may still be applied", ended(ctx))
 	}
 }
 

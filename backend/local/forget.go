@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"slices"
 
 	"github.com/perdure/perdure"
 )
@@ -16,6 +17,7 @@ func (b *Backend) Forget(ctx context.Context, records []perdure.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
+	records = slices.Clone(records) // the caller may leave before it is used
 	return b.do(ctx, &forgetCommand{records: records})
 }
 

@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"errors"
+	"flag"
 	"testing"
 	"time"
 
@@ -9,9 +11,9 @@ import (
 	"github.com/perdure/perdure/internal/redistest"
 )
 
-// conformance runs the kit over a server. Spaces are key prefixes.
-func conformance(t *testing.T, o Options, lose func(t testing.TB)) {
-	backendtest.Run(t, backendtest.Config{
+// conformance is the kit's view of servers. Spaces are key prefixes.
+func conformance(o Options, servers ...*redistest.Server) backendtest.Config {
+	return backendtest.Config{
 		Open: func(t testing.TB, space backendtest.Options) perdure.Backend {
 			o := o
 			o.Prefix = space.Space + ":"
@@ -26,13 +28,30 @@ func conformance(t *testing.T, o Options, lose func(t testing.TB)) {
 		Shared:     true,
 		Stale:      o.NearCacheBytes >= 0,
 		FeedLength: 64,
-		Lose: func(t testing.TB, space backendtest.Options) {
-			lose(t)
+		Lose:       func(t testing.TB, _ backendtest.Options) { flush(t, servers...) },
+		Overwrite: func(t testing.TB, space backendtest.Options, id, value string) {
+			overwrite(t, newKeyspace(space.Space+":").record(id), value, servers)
 		},
-	})
+	}
+}
+
+// try sets how many sequences of operations the kit's properties are tried with,
+// unless the command line does: the same laws over another connection need fewer.
+func try(t *testing.T, checks string) {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if given {
+		return
+	}
+	before := flag.Lookup("rapid.checks").Value.String()
+	if err := flag.Set("rapid.checks", checks); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { flag.Lookup("rapid.checks").Value.Set(before) })
 }
 
 func flush(t testing.TB, servers ...*redistest.Server) {
+	t.Helper()
 	for _, s := range servers {
 		if _, err := s.Do("FLUSHALL"); err != nil {
 			t.Fatal(err)
@@ -40,28 +59,55 @@ func flush(t testing.TB, servers ...*redistest.Server) {
 	}
 }
 
+// overwrite sets a key on whichever server has its slot.
+func overwrite(t testing.TB, key, value string, servers []*redistest.Server) {
+	t.Helper()
+	var failed []error
+	for _, s := range servers {
+		_, err := s.Do("SET", key, value, "KEEPTTL")
+		if err == nil {
+			return
+		}
+		failed = append(failed, err)
+	}
+	t.Fatal(errors.Join(failed...))
+}
+
 func TestConformanceOfOneServer(t *testing.T) {
-	server := redistest.Start(t, redistest.Options{})
-	conformance(t, Options{URL: server.URL()}, func(t testing.TB) { flush(t, server) })
+	server := redistest.Start(t, redistest.Options{Config: []string{"appendonly yes", "appendfsync no"}})
+	cfg := conformance(Options{URL: server.URL()}, server)
+	cfg.Durable = true
+	cfg.Restart = func(t testing.TB, _ backendtest.Options) {
+		if err := server.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	try(t, "40")
+	backendtest.Run(t, cfg)
 }
 
 func TestConformanceWithoutNearCache(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
-	conformance(t, Options{URL: server.URL(), NearCacheBytes: -1}, func(t testing.TB) { flush(t, server) })
+	try(t, "10")
+	backendtest.Run(t, conformance(Options{URL: server.URL(), NearCacheBytes: -1}, server))
 }
 
 func TestConformanceOverTLS(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{TLS: true, Username: "perdure", Password: "p@ss:w/rd?#%"})
-	o := Options{URL: server.URL(), CAFile: server.CAFile(), CertFile: server.CertFile(), KeyFile: server.KeyFile()}
-	conformance(t, o, func(t testing.TB) { flush(t, server) })
+	try(t, "10")
+	backendtest.Run(t, conformance(Options{
+		URL: server.URL(), CAFile: server.CAFile(), CertFile: server.CertFile(), KeyFile: server.KeyFile(),
+	}, server))
 }
 
 func TestConformanceOfSentinel(t *testing.T) {
 	group := redistest.StartSentinel(t, redistest.SentinelOptions{Node: redistest.Options{Password: "secret"}, SentinelPassword: "other"})
-	conformance(t, Options{URL: group.URL(), SentinelPassword: "other"}, func(t testing.TB) { flush(t, group.Master()) })
+	try(t, "10")
+	backendtest.Run(t, conformance(Options{URL: group.URL(), SentinelPassword: "other"}, group.Master()))
 }
 
 func TestConformanceOfCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, redistest.ClusterOptions{})
-	conformance(t, Options{URL: cluster.URL()}, func(t testing.TB) { flush(t, cluster.Nodes()...) })
+	try(t, "30")
+	backendtest.Run(t, conformance(Options{URL: cluster.URL()}, cluster.Nodes()...))
 }

@@ -22,14 +22,29 @@ func connect(ctx context.Context, o *Options, a *address, changed func([]rueidis
 	if o.NearCacheBytes > 0 {
 		option.OnInvalidations = changed
 		option.DisableCache = false
-		if client, err = dial(ctx, option); !errors.Is(err, rueidis.ErrNoCache) {
-			return client, true, err
+		client, err = dial(ctx, option)
+		if err == nil && mayTrack(ctx, client, o.Timeout) {
+			return client, true, nil
+		}
+		if err != nil && !errors.Is(err, rueidis.ErrNoCache) {
+			return nil, false, err
+		}
+		if err == nil {
+			client.Close()
 		}
 		o.Logger.Warn("redis does not tell this user of changes: there is no near cache", "allow", "+client|tracking +client|caching")
 		option.OnInvalidations, option.DisableCache = nil, true
 	}
 	client, err = dial(ctx, option)
 	return client, false, err
+}
+
+// mayTrack reports whether the user may say which keys to track.
+func mayTrack(ctx context.Context, client rueidis.Client, timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	_, refused := rueidis.IsRedisErr(client.Do(ctx, tracked(client.B())).Error())
+	return !refused
 }
 
 // dial runs until the client is connected or the context ends.
@@ -80,6 +95,8 @@ func clientOption(o *Options, a *address) (rueidis.ClientOption, error) {
 		DisableRetry:     true,
 		DisableCache:     true,
 		NewCacheStoreFn:  func(rueidis.CacheStoreOption) rueidis.CacheStore { return discard{} },
+		// A connection that the server ends is noticed at once.
+		AlwaysPipelining: true,
 		// One connection for all: calls that wait at the same time share a system
 		// call, on both sides.
 		PipelineMultiplex:  -1,

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -25,6 +26,8 @@ func failure(err error) error {
 		return fmt.Errorf("%w: redis did not answer in time; see whether it hangs, or cannot be reached: %w", perdure.ErrUnavailable, context.DeadlineExceeded)
 	case errors.Is(err, rueidis.ErrNoSlot):
 		return fmt.Errorf("%w: no node of the Cluster serves this slot; see CLUSTER SHARDS", perdure.ErrUnavailable)
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return fmt.Errorf("%w: the certificate of redis is not trusted; name its authority in CAFile: %w", perdure.ErrUnavailable, err)
 	case rueidis.IsParseErr(err):
 		return fmt.Errorf("%w: redis answered with something else than was asked for; see what listens at its address", perdure.ErrUnavailable)
 	default:
@@ -45,6 +48,14 @@ func refusal(reply string) error {
 		return fmt.Errorf("%w: it is of a newer format, or damaged; upgrade this process", perdure.ErrFormat)
 	case strings.Contains(reply, "PERDURESKEW"):
 		return fmt.Errorf("%w; synchronise the clock of this machine (NTP)", perdure.ErrSkew)
+	case strings.Contains(reply, "cluster support disabled"):
+		return fmt.Errorf("%w: this server is not part of a Cluster, which several hosts stand for; give one host, or ?master_name= for Sentinels", perdure.ErrUnavailable)
+	case strings.Contains(reply, "No such master"):
+		return fmt.Errorf("%w: the Sentinels do not watch a master of this name; correct master_name", perdure.ErrUnavailable)
+	case strings.Contains(reply, "unknown command") && strings.Contains(strings.ToUpper(reply), "SENTINEL"):
+		return fmt.Errorf("%w: this server is no Sentinel, which master_name asks for; leave it out, or give the Sentinels' hosts", perdure.ErrUnavailable)
+	case strings.Contains(reply, "DB index is out of range"):
+		return fmt.Errorf("%w: the server has no database of this number; correct the URL", perdure.ErrUnavailable)
 	case strings.Contains(reply, "unknown command"):
 		return fmt.Errorf("%w: redis does not know a command that is needed; version 6.2 or later is, with no command renamed", perdure.ErrUnavailable)
 	case strings.Contains(reply, "user executing the script can't"):

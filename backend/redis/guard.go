@@ -19,7 +19,7 @@ type guard struct {
 	replies  int64        // messages that were read, but for those that nobody asked for
 }
 
-var errGarbage = errors.New("what listens there does not speak as redis does")
+var errGarbage = errors.New("what listens there does not speak as redis does (where it uses TLS, write rediss://)")
 
 func newGuard(conn net.Conn) *guard { return &guard{Conn: conn} }
 

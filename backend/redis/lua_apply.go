@@ -39,12 +39,9 @@ end
 
 local function create(k, a)
   local s, id, rec, reap = K[k+1], A[a+1], A[a+2], A[a+3]
-  if call('EXISTS', s, K[k+5]) ~= 0 then
-    local met = call('MGET', s, K[k+5])
-    if met[1] then return {3, 0, 0, known(met[1])} end
-    if before(rec, 16, known(met[2]), 4) then return {3, 0, 1, met[2]} end
-  end
-  call('SET', s, rec, 'EXAT', reap)
+  local epoch = call('GET', K[k+5])
+  if epoch and before(rec, 16, known(epoch), 4) and call('EXISTS', s) == 0 then return {3, 0, 1, epoch} end
+  if not call('SET', s, rec, 'NX', 'EXAT', reap) then return {3, 0, 0, known(call('GET', s))} end
   index(K[k+2], id, reap, today)
   call('ZADD', K[k+3], A[a+4], id)
   announce(K[k+4], length, byte(rec, 9), A[a+5])
