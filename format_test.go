@@ -147,6 +147,27 @@ func FuzzParseVersion(f *testing.F) {
 	})
 }
 
+func FuzzID(f *testing.F) {
+	for _, id := range []string{NewID(0), NewOutageID(9, time.Unix(1e9, 0)), EpochID(HashUser("u")), "123e4567-e89b-12d3-a456-426614174000", "", "\x00"} {
+		f.Add(id)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		if p := PartitionOf(id); p < 0 || p >= Partitions {
+			t.Fatalf("partition %d", p)
+		}
+		err := CheckID(id)
+		if _, minted := OutageTime(id); minted && len(id) != outageIDLen {
+			t.Fatalf("%q was not minted in an outage", id)
+		}
+		if err != nil && (!errors.Is(err, ErrInvalid) || len(err.Error()) > 300) {
+			t.Fatal(err)
+		}
+		if err == nil && isEpochID(id) {
+			t.Fatalf("%q is both a session's id and an epoch's", id)
+		}
+	})
+}
+
 func TestVersionTextKeepsTheOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		version := func(label string) Version {
