@@ -177,7 +177,7 @@ func TestFlushedServersEmptyTheNearCache(t *testing.T) {
 func TestNoNearCacheWithoutTheRightToIt(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	for user, rules := range map[string][]string{
-		"tracks": {"+@all", "-client", "+client|tracking", "+client|setinfo", "+client|setname"},
+		"tracks": {"+@all", "-client", "+client|tracking", "+client|setname"},
 		"none":   {"+@all", "-client"},
 	} {
 		if _, err := server.Do(append([]string{"ACL", "SETUSER", user, "on", ">pw", "~*"}, rules...)...); err != nil {
