@@ -43,7 +43,7 @@ func TestTagsAreSpreadEvenly(t *testing.T) {
 }
 
 func TestTheServerSeesTheTags(t *testing.T) {
-	server := redistest.Start(t, redistest.Options{Config: []string{"cluster-enabled yes"}})
+	server := redistest.StartCluster(t, redistest.ClusterOptions{Masters: 1}).Nodes()[0]
 	k := newKeyspace("perdure:")
 	for i := range k.partitions {
 		own := &k.partitions[i]

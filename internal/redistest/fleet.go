@@ -142,17 +142,28 @@ func addrs(servers []*Server) []string {
 }
 
 // followed returns nil if the server says that it is a replica of the given
-// master and has caught up with it.
+// master, and has all that the master had written when it was asked.
 func (s *Server) followed(ctx context.Context, master *Server) error {
+	lead, err := master.list(ctx, "ROLE")
+	if err != nil {
+		return err
+	}
 	role, err := s.list(ctx, "ROLE")
 	if err != nil {
 		return err
 	}
-	if len(role) < 4 || role[0] != "slave" {
+	if len(lead) < 2 || lead[0] != "master" {
+		return fmt.Errorf("%s is not a master yet: %v", master.Addr(), lead)
+	}
+	if len(role) < 5 || role[0] != "slave" {
 		return fmt.Errorf("%s is not a replica yet: %v", s.Addr(), role)
 	}
 	if of := fmt.Sprintf("%v:%v", role[1], role[2]); of != master.Addr() || role[3] != "connected" {
 		return fmt.Errorf("%s follows %s (%v), not %s", s.Addr(), of, role[3], master.Addr())
+	}
+	written, _ := lead[1].(int64)
+	if has, _ := role[4].(int64); has < written {
+		return fmt.Errorf("%s has %d of the %d bytes that %s wrote", s.Addr(), has, written, master.Addr())
 	}
 	return nil
 }
