@@ -3,6 +3,7 @@ package perdure
 import (
 	"context"
 	"fmt"
+	"sync"
 )
 
 // Merger merges records into a Backend: the one way in for all that comes from
@@ -29,7 +30,7 @@ type Merged struct {
 	// Killed is true where the record came as a session and met its death here:
 	// a tombstone, an epoch of its user, or the end of its parent.
 	Killed bool
-	// Err is set by MergeAll alone, where the record could not be merged.
+	// Err is why the record could not be merged.
 	Err error
 }
 
@@ -41,60 +42,66 @@ type Merged struct {
 // It returns ErrInvalid for a session whose expiry is past its horizon,
 // ErrFormat for a body that cannot be read, and what Backend.Apply returns.
 func (m *Merger) Merge(ctx context.Context, r Record) (Merged, error) {
-	if err := checkIncoming(&r); err != nil {
-		return Merged{}, err
-	}
-	if r.Kind == KindEpoch {
-		return m.mergeEpoch(ctx, r)
-	}
-	p := Write{Op: OpPut, Record: r, Reason: ReasonMerged}
-	changed, err := m.settle(ctx, &p, m.join(&p))
-	if err != nil {
-		return Merged{}, err
-	}
-	if p.Record.Kind == KindTombstone {
-		if _, err := m.endSuccessors(ctx, p.Record); err != nil {
-			return Merged{}, err
-		}
-	}
-	return Merged{Record: p.Record, Changed: changed, Killed: r.Kind == KindSession && p.Record.Kind == KindTombstone}, nil
+	merged := m.MergeAll(ctx, []Record{r})[0]
+	return merged, merged.Err
 }
 
-// MergeAll merges many records, in one call of Backend.Apply where nothing is
-// stored under their ids yet, and one by one where something is. The results are
-// aligned with the records, each with an error of its own.
+// MergeAll merges many records, in one or two calls of Backend.Apply where few
+// meet another writer or a revocation. The results are aligned with the records,
+// each with an error of its own.
 func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
 	merged := make([]Merged, len(records))
-	var batches []Batch
-	var fresh []int // the records of batches
+	puts := make([]put, len(records))
+	pending := make([]*put, 0, len(records))
 	for i, r := range records {
-		merged[i].Err = checkIncoming(&r)
-		if merged[i].Err == nil && r.Kind == KindSession {
-			batches = append(batches, Batch{{Op: OpPut, Record: r, Reason: ReasonMerged}})
-			fresh = append(fresh, i)
+		p := &puts[i]
+		p.Write = Write{Op: OpPut, Record: r, Reason: ReasonMerged}
+		if r.Kind == KindEpoch {
+			p.Reason = ReasonUserRevoked
+		}
+		p.resolve = m.join(&p.Write)
+		if p.err = checkIncoming(&r); p.err == nil {
+			pending = append(pending, p)
 		}
 	}
-	results, err := m.Backend.Apply(ctx, batches)
-	applied := make([]bool, len(records))
-	for j, i := range fresh {
-		switch {
-		case err != nil:
-			merged[i].Err = err
-		case results[j].Err != nil:
-			merged[i].Err = results[j].Err
-		case results[j].Outcome == Applied:
-			merged[i], applied[i] = Merged{Record: records[i], Changed: true}, true
-		}
-	}
-	for i := range records {
-		if merged[i].Err == nil && !applied[i] {
-			var err error
-			if merged[i], err = m.Merge(ctx, records[i]); err != nil {
-				merged[i].Err = err
-			}
+	m.settle(ctx, pending...)
+	m.endAll(ctx, puts)
+	for i := range puts {
+		p := &puts[i]
+		if merged[i].Err = p.err; p.err == nil {
+			killed := records[i].Kind == KindSession && p.Record.Kind == KindTombstone
+			merged[i] = Merged{Record: p.Record, Changed: p.changed, Killed: killed}
 		}
 	}
 	return merged
+}
+
+// parallel is how many of the few that need calls of their own are seen to at a
+// time: a backend may carry out calls that it has at once in one round trip.
+const parallel = 32
+
+// endAll ends what the merged records end: the successors of a tombstone, the
+// sessions of the user that an epoch kills.
+func (m *Merger) endAll(ctx context.Context, puts []put) {
+	var all sync.WaitGroup
+	slots := make(chan struct{}, parallel)
+	for i := range puts {
+		p := &puts[i]
+		epoch := p.Record.Kind == KindEpoch
+		if p.err != nil || !epoch && (p.Record.Kind != KindTombstone || p.Record.Body == "") {
+			continue
+		}
+		slots <- struct{}{}
+		all.Go(func() {
+			if epoch {
+				p.err = m.endKilled(ctx, p.Record)
+			} else {
+				_, p.err = m.endSuccessors(ctx, p.Record)
+			}
+			<-slots
+		})
+	}
+	all.Wait()
 }
 
 func checkIncoming(r *Record) error {
@@ -120,34 +127,59 @@ func (m *Merger) codec() Codec {
 	return m.Codec
 }
 
-// settle puts until the put is applied or changes nothing. At a conflict with
-// the stored record, or with its absence (the zero Record), resolve says what to
-// put instead.
-func (m *Merger) settle(ctx context.Context, p *Write, resolve func(stored Record) (Record, error)) (changed bool, err error) {
+// put is a write on its way into the backend.
+type put struct {
+	Write
+	// resolve says what to put instead at a conflict with the stored record, or
+	// with its absence (the zero Record).
+	resolve func(stored Record) (Record, error)
+	changed bool // false where the store held all of it already
+	err     error
+}
+
+// settle puts until each put is applied, changes nothing, or has failed.
+func (m *Merger) settle(ctx context.Context, puts ...*put) {
+	batches := make([]Batch, len(puts))
 	for range maxAttempts {
-		result, err := m.applyOne(ctx, Batch{*p})
-		if err != nil {
-			return false, err
+		if len(puts) == 0 {
+			return
 		}
-		if result.Outcome == Applied {
-			return true, nil
+		for i, p := range puts {
+			batches[i] = Batch{p.Write}
 		}
-		stored := result.Stored
-		if stored.Exists() && stored.ID != p.Record.ID {
-			if err := m.obstacle(p, stored); err != nil {
-				return false, err
+		results, err := m.Backend.Apply(ctx, batches[:len(puts)])
+		again := puts[:0:0]
+		for i, p := range puts {
+			if p.err = err; err == nil && !m.advance(p, &results[i]) {
+				again = append(again, p)
 			}
-			continue
 		}
-		if p.Record, err = resolve(stored); err != nil {
-			return false, err
-		}
-		if p.Record.Version == stored.Version && p.Record.LastAccess <= stored.LastAccess {
-			return false, nil
-		}
-		p.Base = stored.Version
+		puts = again
 	}
-	return false, fmt.Errorf("%w: %d other writers came first", ErrUnavailable, maxAttempts)
+	for _, p := range puts {
+		p.err = fmt.Errorf("%w: %d other writers came first", ErrUnavailable, maxAttempts)
+	}
+}
+
+// advance takes in what became of an attempt, and reports whether it was the last.
+func (m *Merger) advance(p *put, result *Result) (done bool) {
+	stored := &result.Stored
+	switch {
+	case result.Err != nil:
+		p.err = result.Err
+		return true
+	case result.Outcome == Applied:
+		p.changed = true
+		return true
+	case stored.Exists() && stored.ID != p.Record.ID:
+		p.err = m.obstacle(&p.Write, *stored)
+		return p.err != nil
+	}
+	if p.Record, p.err = p.resolve(*stored); p.err != nil {
+		return true
+	}
+	p.Base = stored.Version
+	return p.Record.Version == stored.Version && p.Record.LastAccess <= stored.LastAccess
 }
 
 // join resolves a conflict by merging what was to be put with what is stored.
@@ -224,9 +256,10 @@ func (m *Merger) end(ctx context.Context, remove Write) (Record, int, error) {
 	if !tomb.Ended() {
 		ended := remove.Record
 		ended.Kind, ended.Horizon = KindTombstone, max(ended.Horizon, tomb.Horizon)
-		p := Write{Op: OpPut, Record: ended}
-		if _, err := m.settle(ctx, &p, m.join(&p)); err != nil {
-			return Record{}, 0, err
+		p := put{Write: Write{Op: OpPut, Record: ended}}
+		p.resolve = m.join(&p.Write)
+		if m.settle(ctx, &p); p.err != nil {
+			return Record{}, 0, p.err
 		}
 		tomb = p.Record
 	}

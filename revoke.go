@@ -4,37 +4,47 @@ import "context"
 
 const pageSize = 500
 
-// mergeEpoch joins an epoch with the stored one, then ends the sessions of the
-// user that the join kills.
-func (m *Merger) mergeEpoch(ctx context.Context, r Record) (Merged, error) {
-	p := Write{Op: OpPut, Record: r, Reason: ReasonUserRevoked}
-	changed, err := m.settle(ctx, &p, m.join(&p))
-	if err != nil {
-		return Merged{}, err
-	}
+// endKilled ends the stored sessions of the epoch's user that it kills.
+func (m *Merger) endKilled(ctx context.Context, epoch Record) error {
 	for after := ""; ; {
-		page, err := m.Backend.ListUser(ctx, r.User, after, pageSize)
+		page, err := m.Backend.ListUser(ctx, epoch.User, after, pageSize)
 		if err != nil {
-			return Merged{}, err
+			return err
 		}
+		var removals []Batch
 		for _, session := range page.Records {
-			if err := m.endIfKilled(ctx, p.Record, session); err != nil {
-				return Merged{}, err
+			dead, err := m.killedBy(epoch, &session)
+			if err != nil {
+				return err
+			}
+			if dead {
+				tomb := entomb(session, ReasonUserRevoked, m.Clock.Tick(session.Version))
+				removals = append(removals, Batch{{Op: OpRemove, Record: tomb}})
 			}
 		}
+		if err := m.remove(ctx, removals); err != nil {
+			return err
+		}
 		if after = page.Next; after == "" {
-			return Merged{Record: p.Record, Changed: changed}, nil
+			return nil
 		}
 	}
 }
 
-func (m *Merger) endIfKilled(ctx context.Context, epoch, session Record) error {
-	dead, err := m.killedBy(epoch, &session)
-	if err != nil || !dead {
-		return err
+// remove carries out removals, and ends what was rotated just before.
+func (m *Merger) remove(ctx context.Context, removals []Batch) error {
+	if len(removals) == 0 {
+		return nil
 	}
-	tomb := entomb(session, ReasonUserRevoked, m.Clock.Tick(session.Version))
-	_, _, err = m.end(ctx, Write{Op: OpRemove, Record: tomb})
+	results, err := m.Backend.Apply(ctx, removals)
+	for i := range results {
+		if err == nil {
+			err = results[i].Err
+		}
+		if err == nil && results[i].Outcome != Applied {
+			_, _, err = m.end(ctx, removals[i][0])
+		}
+	}
 	return err
 }
 

@@ -30,7 +30,7 @@ func (s *Store) update(ctx context.Context, id string, patch *Patch) (Session, e
 		return Session{}, err
 	}
 	u := update{store: s, patch: patch, metadata: metadata}
-	w := Write{Op: OpPut, Base: stored.Version}
+	w := put{Write: Write{Op: OpPut, Base: stored.Version}, resolve: u.retry}
 	if w.Record, err = u.apply(stored); err != nil {
 		return Session{}, err
 	}
@@ -42,8 +42,8 @@ func (s *Store) update(ctx context.Context, id string, patch *Patch) (Session, e
 		// base, so the put can only come back with what is really stored.
 		w.Base = s.clock.Tick(stored.Version)
 	}
-	if _, err := s.merger.settle(ctx, &w, u.retry); err != nil {
-		return Session{}, err
+	if s.merger.settle(ctx, &w); w.err != nil {
+		return Session{}, w.err
 	}
 	return newSession(&w.Record, &u.content), nil
 }
