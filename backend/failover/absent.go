@@ -8,52 +8,71 @@ import (
 	"github.com/perdure/perdure"
 )
 
-// checkAbsent looks again at what the front store does not hold. A session that
-// this process knows to be alive cannot be gone without a tombstone: the front
-// store has lost it, and gets it back. One minted by another process in an
-// outage may still be in that one's journal.
-func (b *Backend) checkAbsent(ctx context.Context, id string, r perdure.Record) (perdure.Record, error) {
-	if r.Exists() {
-		b.mirror.learn(&r)
-		return r, nil
+// agree returns what is true of what the front store has answered with. What the
+// mirror knows beyond that the front store has lost, and gets back. An id that
+// both do not hold may still be in the journal of another process.
+func (b *Backend) agree(ctx context.Context, st *status, id string, r perdure.Record) (perdure.Record, error) {
+	if !r.Exists() {
+		return b.absent(ctx, st, id)
 	}
-	st := b.status.Load()
-	held, err := b.mirror.Get(ctx, id)
-	if err != nil {
-		return r, err
-	}
-	now := perdure.MillisOf(b.opts.Now())
-	if held.Live(now) || held.Kind == perdure.KindTombstone {
-		b.wake()
-		if b.opts.DataLoss == DataLossRelogin && !b.recent(&held, now) {
-			return r, nil
-		}
-		return b.mergeOne(ctx, st.front, held)
-	}
-	if minted, ok := perdure.OutageTime(id); ok && b.opts.Now().Sub(minted) < b.opts.OutageIDAge {
-		return r, b.elsewhere(st, "a session minted in an outage is not merged yet")
-	}
-	if b.opts.Now().Before(st.graceUntil) {
-		return r, b.elsewhere(st, "after a loss of data the session may be on its way back")
-	}
-	if !b.sameHistory(ctx, st) {
-		b.wake()
-		return r, b.elsewhere(st, "it may have another history than before")
+	if joined, behind := b.mirror.learn(&r, perdure.Version{}); behind {
+		return b.giveBack(ctx, st.front, r, joined)
 	}
 	return r, nil
 }
 
-// sameHistory reports whether the front store is known to be the one that it was
-// when it was last well: else what it does not hold may be what it has lost.
-func (b *Backend) sameHistory(ctx context.Context, st *status) bool {
-	front, ok := st.front.(Incarnated)
-	if !ok || st.incarnation == "" {
-		return true
+// giveBack merges what is held here into the front store, which stores less. An
+// answer from a cache that was behind looks the same, and the merge then changes
+// nothing.
+func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, held perdure.Record) (perdure.Record, error) {
+	if b.forsaken(&held) {
+		return stored, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
-	defer cancel()
-	incarnation, err := front.Incarnation(ctx)
-	return err == nil && incarnation == st.incarnation
+	merged, err := b.merger(front).Merge(ctx, held)
+	switch {
+	case errors.Is(err, perdure.ErrSkew), errors.Is(err, perdure.ErrFormat), errors.Is(err, perdure.ErrInvalid):
+		return held, nil
+	case err != nil:
+		return perdure.Record{}, err
+	}
+	if merged.Changed {
+		b.metrics.lost.Add(1)
+		b.doubt("it lacked a change that it had acknowledged")
+	}
+	b.mirror.learn(&merged.Record, stored.Version)
+	return merged.Record, nil
+}
+
+// forsaken reports whether the policy after a loss of data is to leave the record
+// lost. An end is never left.
+func (b *Backend) forsaken(r *perdure.Record) bool {
+	return b.opts.DataLoss == DataLossRelogin && r.Kind == perdure.KindSession && !b.recent(r, perdure.MillisOf(b.opts.Now()))
+}
+
+// absent looks again at what the front store does not hold. A session that this
+// process knows to be alive cannot be gone without a tombstone.
+func (b *Backend) absent(ctx context.Context, st *status, id string) (perdure.Record, error) {
+	none := perdure.Record{}
+	if b.refused.has(id) {
+		if r, err := b.journal.Get(ctx, id); err != nil || r.Exists() {
+			return r, err
+		}
+	}
+	held, err := b.mirror.Get(ctx, id)
+	if err != nil {
+		return none, err
+	}
+	now := b.opts.Now()
+	if held.Live(perdure.MillisOf(now)) || held.Kind == perdure.KindTombstone {
+		return b.giveBack(ctx, st.front, none, held)
+	}
+	if minted, ok := perdure.OutageTime(id); ok && now.Sub(minted) < b.opts.OutageIDAge {
+		return none, b.elsewhere(st, "a session minted in an outage is not merged yet")
+	}
+	if !b.intact(ctx, st) {
+		return none, b.elsewhere(st, "it may have lost data: the session may be on its way back")
+	}
+	return none, nil
 }
 
 // errElsewhere marks an ErrUnavailable that says nothing about the front store.
@@ -61,51 +80,6 @@ var errElsewhere = errors.New("another process may hold it")
 
 func (b *Backend) elsewhere(st *status, why string) error {
 	return fmt.Errorf("%w: %w", b.unavailable(st, why), errElsewhere)
-}
-
-// lookAgain does for writes what checkAbsent does for reads: it has another look
-// at results that say that nothing is stored.
-func (b *Backend) lookAgain(ctx context.Context, front perdure.Backend, batches []perdure.Batch, results []perdure.Result) {
-	for i := range results {
-		r := &results[i]
-		w := &batches[i][r.Write]
-		creates := w.Op == perdure.OpPut && w.Base.IsZero()
-		if r.Err != nil || r.Outcome == perdure.Applied || r.Stored.Exists() || creates || w.Record.Kind == perdure.KindEpoch {
-			continue
-		}
-		if err := b.writeAbsent(ctx, front, batches[i], r); err != nil {
-			*r = perdure.Result{Err: err}
-		}
-	}
-}
-
-// writeAbsent writes to a session that the front store does not hold. One that
-// it has lost it gets back first; of one that may be in the journal of another
-// process, a removal leaves a tombstone.
-func (b *Backend) writeAbsent(ctx context.Context, front perdure.Backend, batch perdure.Batch, r *perdure.Result) error {
-	w := &batch[r.Write]
-	held, err := b.checkAbsent(ctx, w.Record.ID, perdure.Record{})
-	planted := w.Op == perdure.OpRemove && errors.Is(err, perdure.ErrUnavailable)
-	switch {
-	case planted:
-		batch = b.withoutKnowing(batch)
-	case err != nil:
-		return err
-	case !held.Exists():
-		return nil
-	case w.Op == perdure.OpPut:
-		r.Stored = held
-		return nil
-	}
-	again, err := front.Apply(ctx, []perdure.Batch{batch})
-	if err != nil {
-		return err
-	}
-	if *r = again[0]; planted && r.Err == nil && !r.Stored.Exists() {
-		r.Outcome = perdure.Applied
-		b.mirror.learn(&batch[0].Record)
-	}
-	return nil
 }
 
 // MintID returns a new id, marked where it is minted in an outage.

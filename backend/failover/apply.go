@@ -12,8 +12,7 @@ func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure
 	if st := b.status.Load(); st.state == Healthy {
 		results, err := st.front.Apply(ctx, batches)
 		if err == nil && !anyUnavailable(results) {
-			b.lookAgain(ctx, st.front, batches, results)
-			b.learnWrites(batches, results)
+			b.acknowledge(ctx, st, batches, results)
 			return results, nil
 		}
 	}
@@ -44,8 +43,8 @@ func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, result
 	}
 	done, err := serve(ctx, b, served[[]perdure.Result]{
 		claim: func(ctx context.Context) error { return b.claim(ctx, idsOf(some)...) },
-		online: func(ctx context.Context, front perdure.Backend) ([]perdure.Result, error) {
-			applied, err := front.Apply(ctx, some)
+		online: func(ctx context.Context, st *status) ([]perdure.Result, error) {
+			applied, err := st.front.Apply(ctx, some)
 			if err != nil {
 				return nil, err
 			}
@@ -53,13 +52,9 @@ func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, result
 				return nil, applied[0].Err
 			}
 			for i := range applied {
-				if r := &applied[i]; r.Outcome != perdure.Applied && r.Stored.Exists() {
-					b.mirror.learn(&r.Stored) // recognise forgets it
-				}
 				recognise(some[i], &applied[i])
 			}
-			b.lookAgain(ctx, front, some, applied)
-			b.learnWrites(some, applied)
+			b.acknowledge(ctx, st, some, applied)
 			return applied, nil
 		},
 		offline: func(ctx context.Context, st *status) ([]perdure.Result, error) {
@@ -95,7 +90,7 @@ func recognise(batch perdure.Batch, r *perdure.Result) {
 	case r.Outcome == perdure.Conflict && w.Op == perdure.OpPut:
 		*r = perdure.Result{Outcome: perdure.Applied}
 	case r.Outcome == perdure.Absent && w.Op == perdure.OpRemove:
-		*r = perdure.Result{Outcome: perdure.Applied}
+		*r = perdure.Result{Outcome: perdure.Applied, Stored: r.Stored}
 	}
 }
 
@@ -122,32 +117,4 @@ func idsOf(batches []perdure.Batch) (ids []string) {
 		}
 	}
 	return ids
-}
-
-// learnWrites keeps in the mirror what the front store has acknowledged.
-func (b *Backend) learnWrites(batches []perdure.Batch, results []perdure.Result) {
-	for i, batch := range batches {
-		result := &results[i]
-		for j := range batch {
-			b.learnWrite(&batch[j], result)
-		}
-	}
-}
-
-func (b *Backend) learnWrite(w *perdure.Write, result *perdure.Result) {
-	switch {
-	case result.Outcome == perdure.Conflict || result.Outcome == perdure.Absent:
-		if result.Stored.Exists() {
-			b.mirror.learn(&result.Stored)
-		}
-	case result.Outcome != perdure.Applied:
-	case w.Op == perdure.OpPut:
-		b.mirror.learn(&w.Record)
-	case w.Op == perdure.OpTouch:
-		b.mirror.touched(w.Record.ID, w.Record.LastAccess)
-	case w.Op == perdure.OpRemove && result.Stored.Exists():
-		tomb := result.Stored
-		tomb.Kind, tomb.Reason, tomb.Version, tomb.Body = perdure.KindTombstone, w.Record.Reason, w.Record.Version, ""
-		b.mirror.learn(&tomb)
-	}
 }

@@ -50,6 +50,11 @@ type Backend struct {
 
 	// journalFails is set while the journal takes no writes.
 	journalFails atomic.Bool
+	ahead        atomic.Int64 // nanoseconds that this process's clock was ahead of the front store's
+	doubts       atomic.Pointer[string]
+	connections  atomic.Uint64          // of the front store, when its history was looked at
+	cursor       atomic.Pointer[string] // how far the mirror has followed
+	looks        looks
 	refused      refused
 	copying      sync.Mutex // one writer or remover of the mirror's copy
 }
@@ -62,7 +67,8 @@ type status struct {
 	front       perdure.Backend // nil until it was opened
 	readable    bool            // degraded, but the front store answers reads
 	incarnation string          // of the front store, when it was last well
-	graceUntil  time.Time       // after a loss of data: who is absent may be on the way
+	doubt       string          // why the front store may have lost data
+	graceUntil  time.Time       // who is absent may be on the way back until then
 }
 
 var (
@@ -78,7 +84,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		return nil, err
 	}
 	b := &Backend{opts: opts, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1)}
-	if b.mirror, err = openMirror(&opts); err != nil {
+	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
 		return nil, err
 	}
 	if b.journal, err = openJournal(&opts); err != nil {
@@ -102,7 +108,7 @@ func (b *Backend) start(ctx context.Context) {
 		return
 	}
 	st := b.status.Load()
-	if err := b.probe(ctx, st); err != nil {
+	if err := b.probe(ctx, st.front); err != nil {
 		return
 	}
 	if n, _ := b.journal.depth(); n == 0 {
@@ -140,7 +146,7 @@ type served[T any] struct {
 	// claim is what must be merged before the front store can be asked.
 	claim func(ctx context.Context) error
 	// online asks the front store; offline serves without it.
-	online  func(ctx context.Context, front perdure.Backend) (T, error)
+	online  func(ctx context.Context, st *status) (T, error)
 	offline func(ctx context.Context, st *status) (T, error)
 }
 
@@ -177,7 +183,7 @@ func online[T any](ctx context.Context, b *Backend, st *status, s served[T]) (T,
 			return none, err
 		}
 	}
-	return s.online(ctx, st.front)
+	return s.online(ctx, st)
 }
 
 // offline serves without the front store; done is false where it came back.
@@ -205,17 +211,19 @@ func (b *Backend) unavailable(st *status, why string) error {
 func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 	if st := b.status.Load(); st.state == Healthy {
 		if r, err := st.front.Get(ctx, id); err == nil {
-			return b.checkAbsent(ctx, id, r)
+			if r, err = b.agree(ctx, st, id, r); err == nil {
+				return r, nil
+			}
 		}
 	}
 	return serve(ctx, b, served[perdure.Record]{
 		claim: func(ctx context.Context) error { return b.claim(ctx, id) },
-		online: func(ctx context.Context, front perdure.Backend) (perdure.Record, error) {
-			r, err := front.Get(ctx, id)
+		online: func(ctx context.Context, st *status) (perdure.Record, error) {
+			r, err := st.front.Get(ctx, id)
 			if err != nil {
 				return r, err
 			}
-			return b.checkAbsent(ctx, id, r)
+			return b.agree(ctx, st, id, r)
 		},
 		offline: func(ctx context.Context, st *status) (perdure.Record, error) { return b.offlineGet(ctx, st, id) },
 	})
@@ -225,13 +233,13 @@ func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, error) {
 	return serve(ctx, b, served[[]perdure.Record]{
 		claim: func(ctx context.Context) error { return b.claim(ctx, ids...) },
-		online: func(ctx context.Context, front perdure.Backend) ([]perdure.Record, error) {
-			records, err := front.Load(ctx, ids)
+		online: func(ctx context.Context, st *status) ([]perdure.Record, error) {
+			records, err := st.front.Load(ctx, ids)
 			if err != nil {
 				return nil, err
 			}
 			for i := range records {
-				if records[i], err = b.checkAbsent(ctx, ids[i], records[i]); err != nil {
+				if records[i], err = b.agree(ctx, st, ids[i], records[i]); err != nil {
 					return nil, err
 				}
 			}

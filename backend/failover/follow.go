@@ -34,6 +34,7 @@ func (b *Backend) follow(ctx context.Context) {
 		case errors.Is(err, perdure.ErrFeedGap):
 			fresh, cursor = true, batch.Next
 			b.metrics.gaps.Add(1)
+			b.doubt(feedGap)
 			continue
 		case err != nil:
 			b.pause(ctx)
@@ -50,6 +51,10 @@ func (b *Backend) follow(ctx context.Context) {
 			continue // from the same cursor
 		}
 		cursor, fresh = batch.Next, false
+		b.cursor.Store(&batch.Next)
+		if b.moved(st) {
+			b.wake()
+		}
 		if len(batch.Changes) < followLimit {
 			b.mirror.inStep()
 			rest(ctx, followEvery)
@@ -76,15 +81,14 @@ func (b *Backend) resync(ctx context.Context, front perdure.Backend) error {
 				return err
 			}
 			for i := range page.Records {
-				b.mirror.learn(&page.Records[i])
+				b.mirror.learn(&page.Records[i], perdure.Version{})
 			}
 			if q.After = page.Next; q.After == "" {
 				break
 			}
 		}
 	}
-	_, err := b.reconcile(ctx, front)
-	return err
+	return b.reconcile(ctx, front, func() {})
 }
 
 // fetch learns what changed. An end is learnt from the change itself: a read may
@@ -98,8 +102,8 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 		}
 		wanted[c.ID] = c.Version
 		if held, err := b.mirror.Get(ctx, c.ID); err == nil && held.Kind == perdure.KindSession && c.Kind == perdure.Deleted {
-			held.Kind, held.Reason, held.Version, held.Body = perdure.KindTombstone, c.Reason, c.Version, ""
-			b.mirror.learn(&held)
+			tomb := entombed(held, c.Reason, c.Version)
+			b.mirror.learn(&tomb, held.Version)
 		}
 	}
 	for attempt := 0; len(wanted) > 0 && attempt < staleReads; attempt++ {
@@ -115,7 +119,7 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 			if !r.Exists() || r.Version.Before(wanted[r.ID]) {
 				continue
 			}
-			b.mirror.learn(r)
+			b.mirror.learn(r, perdure.Version{})
 			delete(wanted, r.ID)
 		}
 	}

@@ -86,7 +86,7 @@ func (b *Backend) Health(ctx context.Context) Health {
 func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 	return serve(ctx, b, served[perdure.Stats]{
 		claim:  func(context.Context) error { return nil },
-		online: func(ctx context.Context, front perdure.Backend) (perdure.Stats, error) { return front.Stats(ctx) },
+		online: func(ctx context.Context, st *status) (perdure.Stats, error) { return st.front.Stats(ctx) },
 		offline: func(ctx context.Context, _ *status) (perdure.Stats, error) {
 			stats, err := b.mirror.Stats(ctx)
 			stats.Backend = "failover"
@@ -99,8 +99,8 @@ func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 func (b *Backend) Ping(ctx context.Context) error {
 	_, err := serve(ctx, b, served[struct{}]{
 		claim: func(context.Context) error { return nil },
-		online: func(ctx context.Context, front perdure.Backend) (struct{}, error) {
-			return struct{}{}, front.Ping(ctx)
+		online: func(ctx context.Context, st *status) (struct{}, error) {
+			return struct{}{}, st.front.Ping(ctx)
 		},
 		offline: func(ctx context.Context, st *status) (struct{}, error) {
 			return struct{}{}, errors.Join(b.writable(st), b.journal.Ping(ctx))

@@ -21,7 +21,7 @@ type journal struct {
 }
 
 func openJournal(o *Options) (*journal, error) {
-	b, err := local.Open(local.Options{Dir: o.Dir, MaxBytes: o.MaxJournalBytes, FeedLength: 1, Now: o.Now, Logger: o.Logger})
+	b, err := local.Open(local.Options{Dir: o.Dir, MaxBytes: o.MaxJournalBytes, MaxClockSkew: o.MaxClockSkew, FeedLength: 1, Now: o.Now, Logger: o.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +53,13 @@ func (j *journal) age() time.Duration {
 // noted starts the clock of the oldest entry.
 func (j *journal) noted() { j.oldest.CompareAndSwap(0, j.now().UnixMilli()) }
 
-// pages yields what is pending, in two passes: what ends sessions, then the
-// sessions.
-func (j *journal) pages(ctx context.Context) iter.Seq2[[]perdure.Record, error] {
+// pages yields all records of a backend, in two passes: what ends sessions, then
+// the sessions.
+func pages(ctx context.Context, b *local.Backend) iter.Seq2[[]perdure.Record, error] {
 	return func(yield func([]perdure.Record, error) bool) {
 		for _, ends := range []bool{true, false} {
 			for q := (perdure.ScanQuery{Limit: recoveryPage, Dead: true}); ; {
-				page, err := j.Backend.Scan(ctx, q)
+				page, err := b.Scan(ctx, q)
 				if err != nil {
 					yield(nil, err)
 					return

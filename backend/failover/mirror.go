@@ -9,53 +9,59 @@ import (
 	"github.com/perdure/perdure/backend/local"
 )
 
-// mirror holds copies of records of the front store, for an outage: the newest
-// state of each that passed through here or came by the feed.
+// mirror holds copies of records of the front store, for an outage: the join of
+// all that passed through here or came by the feed. What it says and the front
+// store does not, the front store has lost.
 type mirror struct {
 	*local.Backend
+	merger perdure.Merger
 	now    func() time.Time
 	full   bool
 	synced atomic.Int64 // unix ms when it was last in step with the front store
 	missed atomic.Int64 // records that did not fit
 }
 
-func openMirror(o *Options) (*mirror, error) {
-	b, err := local.Open(local.Options{MaxBytes: o.MaxMirrorBytes, FeedLength: 1, Now: o.Now})
+func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
+	b, err := local.Open(local.Options{MaxBytes: o.MaxMirrorBytes, MaxClockSkew: o.MaxClockSkew, FeedLength: 1, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
-	return &mirror{Backend: b, now: o.Now, full: o.Mirror == MirrorFull}, nil
+	merger := perdure.Merger{Backend: b, Clock: clock, Codec: o.Codec}
+	return &mirror{Backend: b, merger: merger, now: o.Now, full: o.Mirror == MirrorFull}, nil
 }
 
-// learn keeps the record if it is news.
-func (m *mirror) learn(r *perdure.Record) {
+// learn takes in a record that the front store has, and returns it joined with
+// what is held here. Behind is true where the front store lacks some of that: it
+// has lost it, or has answered from a cache. Base is the version that the record
+// was written over, where that is known.
+func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.Record, behind bool) {
 	ctx := context.Background()
-	for {
-		stored, err := m.Backend.Get(ctx, r.ID)
-		if err != nil || stored.Version == r.Version && stored.LastAccess >= r.LastAccess && stored.Kind == r.Kind {
-			return
+	held, err := m.Backend.Get(ctx, r.ID)
+	switch {
+	case err != nil:
+		return *r, false
+	case held.Version == r.Version && held.Kind == r.Kind && len(held.Body) == len(r.Body):
+		if r.LastAccess > held.LastAccess {
+			m.touched(r.ID, r.LastAccess)
 		}
-		if stored.Kind == perdure.KindTombstone && r.Kind == perdure.KindSession || r.Version.Before(stored.Version) && r.Kind == stored.Kind {
-			return // a read that was overtaken
+		if r.LastAccess >= held.LastAccess || r.Kind != perdure.KindSession {
+			return *r, false
 		}
-		result, err := m.Backend.Apply(ctx, []perdure.Batch{{{Op: perdure.OpPut, Record: *r, Base: stored.Version, Epoch: m.epochOf(r)}}})
-		if err != nil || result[0].Err != nil {
-			m.missed.Add(1)
-			return
-		}
-		if result[0].Outcome == perdure.Applied || result[0].Stored.ID != r.ID {
-			return
+		return held, held.LastAccess > r.LastAccess+touchTolerance
+	case !held.Exists(), held.Version == base, held.Version == r.Version:
+		w := perdure.Write{Op: perdure.OpPut, Record: *r, Base: held.Version}
+		if result, err := m.Backend.Apply(ctx, []perdure.Batch{{w}}); err == nil && result[0].Outcome == perdure.Applied {
+			return *r, false
 		}
 	}
-}
-
-// revoked ends what the epoch ends. Those that another process has ended before
-// are not named in what the front store answers.
-func (m *mirror) revoked(epoch *perdure.Record, clock *perdure.Clock, codec perdure.Codec) {
-	merger := perdure.Merger{Backend: m.Backend, Clock: clock, Codec: codec}
-	if _, err := merger.Merge(context.Background(), *epoch); err != nil {
+	merged, err := m.merger.Merge(ctx, *r)
+	if err != nil {
 		m.missed.Add(1)
+		return *r, false
 	}
+	joined = merged.Record
+	return joined, joined.Version != r.Version || joined.Kind != r.Kind ||
+		joined.Kind == perdure.KindSession && joined.LastAccess > r.LastAccess+touchTolerance
 }
 
 // epochOf is the version of the user's epoch: what the front store holds alive
@@ -68,9 +74,15 @@ func (m *mirror) epochOf(r *perdure.Record) perdure.Version {
 	return epoch.Version
 }
 
-// touched moves the last access of a session that is held.
-func (m *mirror) touched(id string, at perdure.Millis) {
-	_, _ = m.Backend.Apply(context.Background(), []perdure.Batch{{{Op: perdure.OpTouch, Record: perdure.Record{ID: id, Header: perdure.Header{LastAccess: at}}}}})
+// touched moves the last access of a session that is held, and returns the
+// tombstone where it is held to be dead.
+func (m *mirror) touched(id string, at perdure.Millis) (tomb perdure.Record) {
+	touch := perdure.Write{Op: perdure.OpTouch, Record: perdure.Record{ID: id, Header: perdure.Header{LastAccess: at}}}
+	result, err := m.Backend.Apply(context.Background(), []perdure.Batch{{touch}})
+	if err != nil || result[0].Err != nil || result[0].Outcome == perdure.Applied {
+		return perdure.Record{}
+	}
+	return result[0].Stored
 }
 
 // age is how long ago the mirror was last in step.

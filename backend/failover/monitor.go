@@ -9,10 +9,10 @@ import (
 	"github.com/perdure/perdure"
 )
 
-// Incarnated is implemented by a front store that can say which history it has:
-// the text changes when it is another server, or the same after a restart.
-type Incarnated interface {
-	Incarnation(ctx context.Context) (string, error)
+// Clocked is implemented by a front store that has a clock of its own.
+type Clocked interface {
+	// ClockOffset is how far that is ahead of this machine's.
+	ClockOffset(ctx context.Context) (time.Duration, error)
 }
 
 // steady is how many probes in a row must succeed before an outage is over.
@@ -42,13 +42,14 @@ func (b *Backend) monitor(ctx context.Context) {
 			continue
 		}
 		st = b.status.Load()
-		if err := b.probe(ctx, st); err != nil {
+		if readable, err := b.examine(ctx, st.front); err != nil {
 			well = 0
-			b.degrade(ctx, st, err)
+			b.degrade(st, readable, err)
 			continue
 		}
+		b.checkClock(ctx, st.front)
 		if well++; st.state == Healthy {
-			b.checkHistory(ctx, st)
+			b.checkUp(ctx, st)
 		} else if well >= steady {
 			well = 0
 			b.recover(ctx, st)
@@ -81,7 +82,7 @@ func (b *Backend) connect(ctx context.Context) bool {
 	if b.status.Load().front != nil {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.opts.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, b.opts.OpenTimeout)
 	defer cancel()
 	front, err := b.opts.Open(ctx)
 	if err != nil {
@@ -97,13 +98,40 @@ func (b *Backend) connect(ctx context.Context) bool {
 }
 
 // probe asks the front store to take a write.
-func (b *Backend) probe(ctx context.Context, st *status) error {
+func (b *Backend) probe(ctx context.Context, front perdure.Backend) error {
 	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
 	defer cancel()
 	started := time.Now()
-	err := st.front.Ping(ctx)
+	err := front.Ping(ctx)
 	b.metrics.probed(time.Since(started), err)
 	return err
+}
+
+// examine is a probe that also finds out whether the front store answers reads,
+// both at a time.
+func (b *Backend) examine(ctx context.Context, front perdure.Backend) (readable bool, err error) {
+	reads := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
+		defer cancel()
+		_, err := front.Load(ctx, []string{perdure.NewID(0)})
+		reads <- err
+	}()
+	err = b.probe(ctx, front)
+	return <-reads == nil, err
+}
+
+// checkClock measures how far the clock of this process is ahead.
+func (b *Backend) checkClock(ctx context.Context, front perdure.Backend) {
+	clocked, ok := front.(Clocked)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
+	defer cancel()
+	if offset, err := clocked.ClockOffset(ctx); err == nil {
+		b.ahead.Store(int64(time.Until(b.opts.Now()) - offset))
+	}
 }
 
 // confirm follows up a failed call: where a probe fails too the backend is
@@ -115,8 +143,8 @@ func (b *Backend) confirm(ctx context.Context, seen *status, cause error) (well 
 	if b.status.Load() != seen {
 		return false // somebody else has found out
 	}
-	if err := b.probe(ctx, seen); err != nil {
-		b.degrade(ctx, seen, errors.Join(cause, err))
+	if readable, err := b.examine(ctx, seen.front); err != nil {
+		b.degrade(seen, readable, errors.Join(cause, err))
 		return false
 	}
 	b.wake() // it may be another server
@@ -124,87 +152,78 @@ func (b *Backend) confirm(ctx context.Context, seen *status, cause error) (well 
 }
 
 // degrade begins an outage.
-func (b *Backend) degrade(ctx context.Context, seen *status, cause error) {
+func (b *Backend) degrade(seen *status, readable bool, cause error) {
 	if seen.state == Degraded || seen.state == ReadOnly {
 		return
 	}
 	next := *seen
-	next.state, next.reason = Degraded, cause.Error()
-	next.readable = b.canRead(ctx, seen.front)
+	next.state, next.reason, next.readable = Degraded, cause.Error(), readable
 	if b.move(seen, &next) {
 		b.persistMirror()
 	}
 }
 
-// canRead reports whether the front store still answers reads.
-func (b *Backend) canRead(ctx context.Context, front perdure.Backend) bool {
-	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
-	defer cancel()
-	_, err := front.Load(ctx, []string{perdure.NewID(0)})
-	return err == nil
-}
-
-// recover ends an outage: the journal is merged, the mirror is made to agree,
-// and calls go to the front store again from the first moment on.
+// recover ends an outage: the journal is merged, what the front store may have
+// lost is given back, and calls go to it again from the first moment on.
 func (b *Backend) recover(ctx context.Context, seen *status) {
 	next := *seen
 	next.state, next.reason = Recovering, "the session store is back"
-	incarnation, lost := b.history(ctx, seen)
-	if lost {
-		next.state, next.reason = Reseeding, "the session store came back with another history"
+	incarnation, doubt := b.history(ctx, seen)
+	if doubt != "" {
+		next.doubt, next.reason = doubt, "the session store may have lost data: "+doubt
+	}
+	b.doubts.Store(nil)
+	if next.doubt != "" {
 		next.graceUntil = b.opts.Now().Add(lossGrace)
 	}
 	if !b.move(seen, &next) {
+		b.doubt(next.doubt)
 		return
 	}
 	err := b.drain(ctx, next.front)
-	if err == nil && lost {
-		err = b.reseed(ctx, next.front)
+	if err == nil && next.doubt != "" {
+		err = b.restore(ctx, &next)
 	}
 	if err != nil {
-		b.degrade(ctx, &next, err)
+		b.degrade(b.status.Load(), false, err)
 		return
 	}
-	done := next
-	done.state, done.reason, done.incarnation = Healthy, "all that was written in the outage is merged", incarnation
-	b.finish(&next, &done)
+	now := b.status.Load()
+	done := *now
+	done.state, done.reason, done.doubt, done.incarnation = Healthy, "all that was written in the outage is merged", "", incarnation
+	b.finish(now, &done)
 }
 
-// lossGrace is how long after a loss of data a session that nobody here holds is
-// taken for one that another process is about to bring back.
-const lossGrace = 10 * time.Second
-
-// history says which history the front store has, and whether that is not the
-// one that this process knew.
-func (b *Backend) history(ctx context.Context, st *status) (incarnation string, changed bool) {
-	front, ok := st.front.(Incarnated)
-	if !ok {
-		return "", false
-	}
-	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
-	defer cancel()
-	incarnation, err := front.Incarnation(ctx)
-	if err != nil {
-		return st.incarnation, false
-	}
-	return incarnation, st.incarnation != "" && incarnation != st.incarnation
-}
-
-// checkHistory begins a recovery where the front store was replaced without an
-// outage that anyone noticed.
-func (b *Backend) checkHistory(ctx context.Context, st *status) {
-	if _, changed := b.history(ctx, st); changed {
-		b.recover(ctx, st)
-	}
-}
-
-func (b *Backend) reseed(ctx context.Context, front perdure.Backend) error {
-	missing, err := b.reconcile(ctx, front)
-	b.metrics.lost.Add(int64(missing))
-	if missing > 0 {
-		b.opts.Logger.Error("the session store had lost records", "missing", missing, "policy", b.opts.DataLoss)
+// restore gives back what the front store has lost, and says so loudly.
+func (b *Backend) restore(ctx context.Context, st *status) error {
+	before := b.metrics.lost.Load()
+	told := false
+	err := b.reconcile(ctx, st.front, func() {
+		if told {
+			return
+		}
+		told = true
+		loss := *st
+		loss.state, loss.reason = Reseeding, "the session store has lost data: "+st.doubt
+		b.move(st, &loss)
+	})
+	if n := b.metrics.lost.Load() - before; n > 0 {
+		b.opts.Logger.Error("the session store had lost records", "missing", n, "policy", b.opts.DataLoss, "why", st.doubt)
 	}
 	return err
+}
+
+// checkUp looks, while all is well, whether something has gone wrong unnoticed.
+func (b *Backend) checkUp(ctx context.Context, st *status) {
+	if _, doubt := b.history(ctx, st); doubt != "" {
+		b.recover(ctx, st)
+		return
+	}
+	if b.refused.len() > 0 {
+		if err := b.drain(ctx, st.front); err != nil {
+			b.opts.Logger.Warn("what the session store refuses could not be merged", "error", err)
+		}
+	}
 }
 
 // finish ends a recovery if the journal is empty. It holds the gate, so that

@@ -3,6 +3,7 @@ package failover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -60,25 +61,32 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 		return nil, err
 	}
 	var all []perdure.Batch // each preceded by what it is based on
-	last := make([]int, len(batches))
-	unknown := make([]bool, len(batches))
-	unmarked := make([]bool, len(batches))
+	results := make([]perdure.Result, len(batches))
+	at := map[int]int{} // where in all a batch is
 	for i, batch := range batches {
-		if unmarked[i] = mustMint(&batch[0]); unmarked[i] {
+		if mustMint(&batch[0]) {
+			results[i].Outcome = perdure.Conflict
+			continue
+		}
+		if results[i].Err = b.mergeable(&batch[0]); results[i].Err != nil {
 			continue
 		}
 		seeds, missing, err := b.seeds(ctx, st, batch)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, seeds...)
-		if unknown[i] = missing; missing {
-			batch = b.withoutKnowing(batch)
+		if missing {
+			if batch = b.withoutKnowing(batch); batch == nil {
+				results[i].Err = b.unavailable(st, "this process does not hold the session")
+				continue
+			}
+			results[i].Outcome = perdure.Applied
 		}
-		if batch != nil {
-			all = append(all, batch)
-		}
-		last[i] = len(all) - 1
+		all = append(append(all, seeds...), batch)
+		at[i] = len(all) - 1
+	}
+	if len(all) == 0 {
+		return results, nil
 	}
 	applied, err := b.journal.Apply(ctx, all)
 	if err != nil {
@@ -86,17 +94,11 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 	}
 	b.journal.noted()
 	b.journalFails.Store(false)
-	results := make([]perdure.Result, len(batches))
-	for i, batch := range batches {
-		switch {
-		case unmarked[i]:
-			results[i] = perdure.Result{Outcome: perdure.Conflict}
-		case unknown[i] && batch[0].Op == perdure.OpRemove:
-			results[i] = perdure.Result{Outcome: perdure.Applied, Err: applied[last[i]].Err}
-		case unknown[i]:
-			results[i] = perdure.Result{Err: b.unavailable(st, "this process does not hold the session")}
-		default:
-			results[i] = applied[last[i]]
+	for i, j := range at {
+		if planted := results[i].Outcome == perdure.Applied; planted {
+			results[i].Err = applied[j].Err
+		} else {
+			results[i] = applied[j]
 		}
 	}
 	return results, nil
@@ -163,6 +165,15 @@ func (b *Backend) withoutKnowing(batch perdure.Batch) perdure.Batch {
 	w.Plant, w.Record.Kind = true, perdure.KindTombstone
 	w.Record.Horizon = max(w.Record.Horizon, perdure.MillisOf(b.opts.Now().Add(unknownHorizon)))
 	return perdure.Batch{w}
+}
+
+// mergeable says whether a write of this process's clock could be merged later.
+func (b *Backend) mergeable(w *perdure.Write) error {
+	ahead := time.Duration(b.ahead.Load())
+	if w.Op != perdure.OpPut || ahead <= b.opts.MaxClockSkew {
+		return nil
+	}
+	return fmt.Errorf("%w: the clock of this machine is %v ahead of the session store's; set it right", perdure.ErrSkew, ahead.Round(time.Second))
 }
 
 // writable says whether the journal may grow.

@@ -74,9 +74,10 @@ type Options struct {
 	// refused. Defaults to 24 hours.
 	MaxJournalAge time.Duration
 
-	// CallTimeout bounds one call to the front store, whatever time the caller
-	// has left, so that time remains to fail over. Defaults to 700 ms.
-	CallTimeout time.Duration
+	// OpenTimeout bounds one attempt to open the front store. Defaults to 1
+	// second. A call is bounded by the front store itself: it should not take
+	// longer than a caller who fails over can wait.
+	OpenTimeout time.Duration
 	// ProbeTimeout bounds one probe of the front store. Defaults to 300 ms.
 	ProbeTimeout time.Duration
 	// MaxRetries is how often a failed call is tried again where a probe finds
@@ -100,6 +101,11 @@ type Options struct {
 	// history. Defaults to 1 minute.
 	LossWindow time.Duration
 
+	// MaxClockSkew is the bound on the difference of clocks that the front store
+	// has. A process that was found to be further ahead takes no writes in an
+	// outage that could not be merged. Defaults to perdure.DefaultMaxClockSkew.
+	MaxClockSkew time.Duration
+
 	// Codec opens and seals bodies, to merge them. Defaults to plain bodies.
 	Codec perdure.Codec
 	// Now tells the time. Defaults to time.Now.
@@ -118,7 +124,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.MaxMirrorBytes, 1<<30)
 	setDefault(&o.MaxJournalBytes, 1<<30)
 	setDefault(&o.MaxJournalAge, 24*time.Hour)
-	setDefault(&o.CallTimeout, 700*time.Millisecond)
+	setDefault(&o.OpenTimeout, time.Second)
 	setDefault(&o.ProbeTimeout, 300*time.Millisecond)
 	setDefault(&o.MaxRetries, 3)
 	setDefault(&o.RetryDelay, time.Second)
@@ -126,6 +132,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.RecoveryRate, 20_000)
 	setDefault(&o.OutageIDAge, time.Hour)
 	setDefault(&o.LossWindow, time.Minute)
+	setDefault(&o.MaxClockSkew, perdure.DefaultMaxClockSkew)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -156,8 +163,8 @@ func (o *Options) validate() error {
 		return invalid("DataLoss", "is %q; %q and %q are allowed", o.DataLoss, DataLossReseed, DataLossRelogin)
 	}
 	for name, d := range map[string]time.Duration{
-		"MaxJournalAge": o.MaxJournalAge, "CallTimeout": o.CallTimeout, "ProbeTimeout": o.ProbeTimeout,
-		"RetryDelay": o.RetryDelay, "HealthCheckInterval": o.HealthCheckInterval, "OutageIDAge": o.OutageIDAge, "LossWindow": o.LossWindow,
+		"MaxJournalAge": o.MaxJournalAge, "OpenTimeout": o.OpenTimeout, "ProbeTimeout": o.ProbeTimeout,
+		"RetryDelay": o.RetryDelay, "HealthCheckInterval": o.HealthCheckInterval, "OutageIDAge": o.OutageIDAge, "LossWindow": o.LossWindow, "MaxClockSkew": o.MaxClockSkew,
 	} {
 		if d < 0 {
 			return invalid(name, "is %v; it must not be negative", d)

@@ -34,7 +34,7 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 		return err
 	}
 	defer store.Close()
-	for records, err := range (&journal{Backend: b.mirror.Backend}).pages(ctx) {
+	for records, err := range pages(ctx, b.mirror.Backend) {
 		if err != nil {
 			return err
 		}
@@ -69,13 +69,14 @@ func (b *Backend) restoreMirror() {
 		return
 	}
 	defer store.Close()
-	for records, err := range (&journal{Backend: store}).pages(context.Background()) {
+	for records, err := range pages(context.Background(), store) {
 		if err != nil {
 			return
 		}
 		for i := range records {
-			b.mirror.learn(&records[i])
+			b.mirror.learn(&records[i], perdure.Version{})
 		}
+		b.doubt("this process was restarted in an outage")
 	}
 }
 

@@ -1,8 +1,10 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -23,12 +25,9 @@ func (b *Backend) claim(ctx context.Context, ids ...string) error {
 		return err
 	}
 	front := b.status.Load().front
-	for i := range records {
-		if records[i].Exists() && !b.refused.has(ids[i]) {
-			if err := b.settle(ctx, front, records[i:i+1]); err != nil {
-				return err
-			}
-		}
+	waiting := slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() || b.refused.has(r.ID) })
+	if err := b.settle(ctx, front, waiting); err != nil {
+		return err
 	}
 	return b.claimEpochs(ctx, front, ids)
 }
@@ -58,7 +57,8 @@ func (b *Backend) claimEpochs(ctx context.Context, front perdure.Backend, ids []
 	return nil
 }
 
-// claimUser merges what the journal holds of the user.
+// claimUser merges what the journal holds of the user, and, where the front store
+// may have lost some of it, the mirror.
 func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 	if err := b.claim(ctx, perdure.EpochID(user)); err != nil {
 		return err
@@ -72,38 +72,56 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 			return err
 		}
 		if after = page.Next; after == "" {
+			break
+		}
+	}
+	if b.status.Load().doubt == "" {
+		return nil
+	}
+	for after := ""; ; {
+		page, err := b.mirror.ListUser(ctx, user, after, recoveryPage)
+		if err != nil {
+			return err
+		}
+		if err := b.reconcilePage(ctx, b.status.Load().front, page.Records, func() {}); err != nil {
+			return err
+		}
+		if after = page.Next; after == "" {
 			return nil
 		}
 	}
 }
 
-// settle merges records of the journal into the front store and forgets them. A
-// record that the front store will never take is kept out of the way: it is
-// counted, logged and left in the journal.
+// settle merges records of the journal into the front store, ends first, and
+// forgets them. A record that the front store does not take is kept out of the
+// way: it is counted, logged, and tried again later.
 func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []perdure.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(records, func(r, s perdure.Record) int { return cmp.Compare(s.Kind, r.Kind) })
+	sessions := slices.IndexFunc(records, func(r perdure.Record) bool { return r.Kind == perdure.KindSession })
+	if sessions > 0 {
+		return errors.Join(b.settle(ctx, front, records[:sessions]), b.settle(ctx, front, records[sessions:]))
+	}
 	var settled []perdure.Record
 	var failed error
 	for i, merged := range b.merger(front).MergeAll(ctx, records) {
 		switch err := merged.Err; {
 		case err == nil:
 			b.metrics.replayed.Add(1)
-			b.mirror.learn(&merged.Record)
+			b.mirror.learn(&merged.Record, perdure.Version{})
+			b.refused.remove(records[i].ID)
 			settled = append(settled, records[i])
 		case errors.Is(err, perdure.ErrInvalid), errors.Is(err, perdure.ErrFormat), errors.Is(err, perdure.ErrSkew):
 			if b.refused.add(records[i].ID) {
-				b.opts.Logger.Error("a journalled record is refused by the session store and stays in the journal until the next outage or start", "id", records[i].ID, "error", err)
+				b.opts.Logger.Error("a journalled record is refused by the session store; it stays in the journal and is tried again", "id", records[i].ID, "error", err)
 			}
 		default:
 			failed = err
 		}
 	}
 	return errors.Join(failed, b.forget(ctx, settled))
-}
-
-// mergeOne merges one record.
-func (b *Backend) mergeOne(ctx context.Context, front perdure.Backend, r perdure.Record) (perdure.Record, error) {
-	merged, err := b.merger(front).Merge(ctx, r)
-	return merged.Record, err
 }
 
 func (b *Backend) forget(ctx context.Context, records []perdure.Record) error {
@@ -121,9 +139,8 @@ func (b *Backend) forget(ctx context.Context, records []perdure.Record) error {
 
 // drain merges all that the journal holds, at the rate that the options allow.
 func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
-	b.refused.clear()
 	pace := newPace(b.opts.RecoveryRate)
-	for records, err := range b.journal.pages(ctx) {
+	for records, err := range pages(ctx, b.journal.Backend) {
 		if err != nil {
 			return err
 		}
@@ -139,60 +156,58 @@ func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
 
 // reconcile compares what the mirror holds with the front store, ends first, and
 // merges what is missing there or older: all of it, or, where the policy after a
-// loss is to log in again, what was acknowledged within the window. It returns
-// how many records were missing.
-func (b *Backend) reconcile(ctx context.Context, front perdure.Backend) (missing int, err error) {
+// loss is to log in again, the ends and what was acknowledged within the window.
+// It calls found before the first such merge of a page.
+func (b *Backend) reconcile(ctx context.Context, front perdure.Backend, found func()) error {
 	pace := newPace(b.opts.RecoveryRate)
-	for records, err := range (&journal{Backend: b.mirror.Backend}).pages(ctx) {
+	for records, err := range pages(ctx, b.mirror.Backend) {
 		if err != nil {
-			return missing, err
+			return err
 		}
-		n, err := b.reconcilePage(ctx, front, records)
-		missing += n
-		if err != nil {
-			return missing, err
+		if err := b.reconcilePage(ctx, front, records, found); err != nil {
+			return err
 		}
 		if err := pace.wait(ctx, len(records)); err != nil {
-			return missing, err
+			return err
 		}
 	}
-	return missing, nil
+	return nil
 }
 
-func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, records []perdure.Record) (missing int, err error) {
+func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, records []perdure.Record, found func()) error {
 	ids := make([]string, len(records))
 	for i := range records {
 		ids[i] = records[i].ID
 	}
 	stored, err := front.Load(ctx, ids)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	now := perdure.MillisOf(b.opts.Now())
 	var gone []perdure.Record
 	for i, r := range records {
-		there := stored[i]
-		switch {
-		case there.Kind == perdure.KindTombstone && r.Kind == perdure.KindSession:
-			b.mirror.learn(&there)
-			continue
-		case r.Kind == perdure.KindSession && !r.Live(now), there.Exists() && there.Version == r.Version:
-			continue
-		case r.Kind != perdure.KindSession && there.Kind == r.Kind && !there.Version.Before(r.Version):
-			continue
+		held, behind := r, !stored[i].Exists()
+		if !behind {
+			held, behind = b.mirror.learn(&stored[i], perdure.Version{})
 		}
-		// A later version of a session may have grown from an older one than this.
-		missing++
-		if b.opts.DataLoss != DataLossRelogin || b.recent(&r, now) {
-			gone = append(gone, r)
+		if behind && (held.Kind != perdure.KindSession || held.Live(now)) && !b.forsaken(&held) {
+			gone = append(gone, held)
 		}
 	}
+	if len(gone) == 0 {
+		return nil
+	}
+	found()
 	for _, merged := range b.merger(front).MergeAll(ctx, gone) {
 		if merged.Err != nil {
-			return missing, merged.Err
+			return merged.Err
 		}
+		if merged.Changed {
+			b.metrics.lost.Add(1)
+		}
+		b.mirror.learn(&merged.Record, perdure.Version{})
 	}
-	return missing, nil
+	return nil
 }
 
 // recent reports whether the record was written or read within the window.

@@ -33,8 +33,8 @@ func (r *refused) len() int64 {
 	return int64(len(r.ids))
 }
 
-func (r *refused) clear() {
+func (r *refused) remove(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clear(r.ids)
+	delete(r.ids, id)
 }

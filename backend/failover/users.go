@@ -2,6 +2,8 @@ package failover
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -12,8 +14,17 @@ import (
 func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after string, limit int) (perdure.Page, error) {
 	return serve(ctx, b, served[perdure.Page]{
 		claim: func(ctx context.Context) error { return b.claimUser(ctx, user) },
-		online: func(ctx context.Context, front perdure.Backend) (perdure.Page, error) {
-			return front.ListUser(ctx, user, after, limit)
+		online: func(ctx context.Context, st *status) (perdure.Page, error) {
+			after, err := b.resume(st, after, frontPage)
+			if err != nil {
+				return perdure.Page{}, err
+			}
+			page, err := st.front.ListUser(ctx, user, after, limit)
+			if err != nil {
+				return page, err
+			}
+			err = b.agreeAll(ctx, st, &page)
+			return mark(page, frontPage), err
 		},
 		offline: func(ctx context.Context, st *status) (perdure.Page, error) {
 			if !b.mirror.full {
@@ -22,9 +33,53 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 			if err := b.seedUser(ctx, st, user); err != nil {
 				return perdure.Page{}, err
 			}
-			return b.journal.ListUser(ctx, user, after, limit)
+			after, err := b.resume(st, after, journalPage)
+			if err != nil {
+				return perdure.Page{}, err
+			}
+			page, err := b.journal.ListUser(ctx, user, after, limit)
+			return mark(page, journalPage), err
 		},
 	})
+}
+
+// What a cursor of ListUser begins with says who made it.
+const (
+	frontPage   = "f"
+	journalPage = "j"
+)
+
+func mark(p perdure.Page, origin string) perdure.Page {
+	if p.Next != "" {
+		p.Next = origin + p.Next
+	}
+	return p
+}
+
+// resume is the cursor as it was before its mark. A list that was begun on the
+// other side of an outage cannot go on.
+func (b *Backend) resume(st *status, after, origin string) (string, error) {
+	rest, ok := strings.CutPrefix(after, origin)
+	switch {
+	case ok || after == "":
+		return rest, nil
+	case strings.HasPrefix(after, frontPage), strings.HasPrefix(after, journalPage):
+		return "", b.elsewhere(st, "the list was begun before that changed: begin again")
+	}
+	return "", &perdure.InvalidError{Field: "cursor", Problem: "is not one of this store"}
+}
+
+// agreeAll puts right what a page lists, and takes out what is known to be dead.
+func (b *Backend) agreeAll(ctx context.Context, st *status, page *perdure.Page) error {
+	for i := range page.Records {
+		r, err := b.agree(ctx, st, page.Records[i].ID, page.Records[i])
+		if err != nil {
+			return err
+		}
+		page.Records[i] = r
+	}
+	page.Records = slices.DeleteFunc(page.Records, func(r perdure.Record) bool { return r.Kind != perdure.KindSession })
+	return nil
 }
 
 // RemoveUser ends a user's sessions. Offline, the epoch reaches those that this
@@ -32,8 +87,8 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.UserRemoved, error) {
 	return serve(ctx, b, served[perdure.UserRemoved]{
 		claim: func(ctx context.Context) error { return b.claimUser(ctx, r.Epoch.User) },
-		online: func(ctx context.Context, front perdure.Backend) (perdure.UserRemoved, error) {
-			removed, err := front.RemoveUser(ctx, r)
+		online: func(ctx context.Context, st *status) (perdure.UserRemoved, error) {
+			removed, err := st.front.RemoveUser(ctx, r)
 			if err == nil {
 				b.learnRemoval(&r, &removed)
 			}
@@ -58,13 +113,14 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 
 func (b *Backend) learnRemoval(r *perdure.UserRemoval, removed *perdure.UserRemoved) {
 	if removed.Outcome != perdure.Applied {
-		b.mirror.learn(&removed.Stored)
+		b.mirror.learn(&removed.Stored, perdure.Version{})
 		return
 	}
-	b.mirror.revoked(&r.Epoch, b.clock, b.opts.Codec)
-	for _, tomb := range removed.Removed {
-		tomb.Kind, tomb.Reason, tomb.Version, tomb.Body = perdure.KindTombstone, r.Reason, r.Epoch.Version, ""
-		b.mirror.learn(&tomb)
+	b.mirror.learn(&r.Epoch, r.Base)
+	for i := range removed.Removed {
+		session := &removed.Removed[i]
+		tomb := entombed(*session, r.Reason, r.Epoch.Version)
+		b.mirror.learn(&tomb, session.Version)
 	}
 }
 
@@ -103,8 +159,8 @@ func (b *Backend) seedUser(ctx context.Context, st *status, user perdure.UserKey
 func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, error) {
 	return serve(ctx, b, served[perdure.Page]{
 		claim: func(context.Context) error { return nil },
-		online: func(ctx context.Context, front perdure.Backend) (perdure.Page, error) {
-			return front.Scan(ctx, q)
+		online: func(ctx context.Context, st *status) (perdure.Page, error) {
+			return st.front.Scan(ctx, q)
 		},
 		offline: func(ctx context.Context, st *status) (perdure.Page, error) {
 			return perdure.Page{}, b.unavailable(st, "a list of all sessions must wait")

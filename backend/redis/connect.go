@@ -14,8 +14,8 @@ import (
 
 // connect makes a client. Where the server does not tell of changes, or may not
 // be asked to, it is one without a near cache, and cached is false.
-func connect(ctx context.Context, o *Options, a *address, changed func([]rueidis.RedisMessage)) (client rueidis.Client, cached bool, err error) {
-	option, err := clientOption(o, a)
+func connect(ctx context.Context, o *Options, a *address, g *gate, changed func([]rueidis.RedisMessage)) (client rueidis.Client, cached bool, err error) {
+	option, err := clientOption(o, a, g)
 	if err != nil {
 		return nil, false, err
 	}
@@ -78,7 +78,7 @@ func dial(ctx context.Context, option rueidis.ClientOption) (rueidis.Client, err
 // when it says that a slot has moved.
 const topologyInterval = 10 * time.Second
 
-func clientOption(o *Options, a *address) (rueidis.ClientOption, error) {
+func clientOption(o *Options, a *address, g *gate) (rueidis.ClientOption, error) {
 	secure, err := tlsConfig(o, a)
 	if err != nil {
 		return rueidis.ClientOption{}, err
@@ -90,7 +90,7 @@ func clientOption(o *Options, a *address) (rueidis.ClientOption, error) {
 		SelectDB: a.database, ForceSingleClient: a.database != 0,
 		ClientName: "perdure",
 		TLSConfig:  secure, Dialer: dialer,
-		DialCtxFn:        newGate(a.master != "").dial,
+		DialCtxFn:        g.dial,
 		ConnWriteTimeout: o.Timeout,
 		DisableRetry:     true,
 		DisableCache:     true,

@@ -64,7 +64,7 @@ func (c *convoy) parcel() *parcel {
 // afterwards.
 func (c *convoy) send(ctx context.Context, p *parcel) (rueidis.RedisMessage, error) {
 	var late <-chan struct{}
-	if _, has := ctx.Deadline(); !has {
+	if !c.link.patient(ctx) {
 		late = c.wait.end()
 	}
 	queue, done := c.queue, (chan struct{})(nil)

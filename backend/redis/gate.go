@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type gate struct {
 	// client asks Sentinels for the master again and again without a pause while
 	// they do not name one.
 	spaced bool
+
+	made atomic.Uint64 // connections so far
 
 	mu   sync.Mutex
 	last map[string]time.Time // when a connection to an address was begun
@@ -38,6 +41,7 @@ func (g *gate) dial(ctx context.Context, address string, dialer *net.Dialer, sec
 	if err != nil {
 		return nil, err
 	}
+	g.made.Add(1)
 	return newGuard(conn), nil
 }
 

@@ -8,7 +8,8 @@ import (
 
 // Incarnation names the history of what the server holds, in a Cluster that of
 // all masters: it is another after a restart and after a failover, when writes
-// that were acknowledged may be missing.
+// that were acknowledged may be missing. It is empty where this user may not ask
+// for it (INFO).
 func (b *Backend) Incarnation(ctx context.Context) (string, error) {
 	servers, err := b.servers(ctx)
 	if err != nil {
@@ -16,8 +17,17 @@ func (b *Backend) Incarnation(ctx context.Context) (string, error) {
 	}
 	var ids []string
 	for _, s := range servers {
-		ids = append(ids, s.info["master_replid"])
+		id := s.info["master_replid"]
+		if id == "" {
+			return "", nil
+		}
+		ids = append(ids, id)
 	}
 	slices.Sort(ids)
 	return strings.Join(ids, ","), nil
 }
+
+// Connections is how many connections were made so far. A server that was
+// restarted or replaced is reached by a new one: while the number stays, so does
+// the incarnation.
+func (b *Backend) Connections() uint64 { return b.gate.made.Load() }

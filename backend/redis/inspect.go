@@ -22,7 +22,7 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	offset, err := b.clockOffset(ctx)
+	offset, err := b.ClockOffset(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +133,8 @@ func (s *server) persistence() perdure.Finding {
 	return f
 }
 
-// clockOffset is how far the server's clock is ahead of this machine's.
-func (b *Backend) clockOffset(ctx context.Context) (time.Duration, error) {
+// ClockOffset asks how far the server's clock is ahead of this machine's.
+func (b *Backend) ClockOffset(ctx context.Context) (time.Duration, error) {
 	before := time.Now()
 	reply, err := b.link.one(ctx, command([]string{"TIME"}))
 	if err != nil {

@@ -16,6 +16,7 @@ type link struct {
 	client  rueidis.Client
 	cluster bool
 	timeout time.Duration
+	always  bool // the timeout is for callers with a deadline too
 
 	life    context.Context // ends with close
 	end     context.CancelFunc
@@ -26,8 +27,8 @@ type link struct {
 // keys are on their way to another node.
 const again = 20 * time.Millisecond
 
-func newLink(client rueidis.Client, timeout time.Duration) *link {
-	l := &link{client: client, cluster: client.Mode() == rueidis.ClientModeCluster, timeout: timeout}
+func newLink(client rueidis.Client, timeout time.Duration, always bool) *link {
+	l := &link{client: client, cluster: client.Mode() == rueidis.ClientModeCluster, timeout: timeout, always: always}
 	l.life, l.end = context.WithCancel(context.Background())
 	l.closing = l.life.Done()
 	return l
@@ -130,9 +131,15 @@ func (l *link) failure(err error) error {
 	}
 }
 
-// bound gives a context that has no deadline the timeout.
+// patient reports whether the caller has set the time that a call may take.
+func (l *link) patient(ctx context.Context) bool {
+	_, has := ctx.Deadline()
+	return has && !l.always
+}
+
+// bound gives a context the timeout, unless the caller has set its own.
 func (l *link) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, has := ctx.Deadline(); has {
+	if l.patient(ctx) {
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, l.timeout)

@@ -46,6 +46,10 @@ type Options struct {
 	// Timeout bounds a call whose context has no deadline, and each step of
 	// making a connection. Defaults to one second.
 	Timeout time.Duration
+	// TimeoutAll has Timeout bound every call, also one whose context has a later
+	// deadline: who can do without the server wants to know early that it hangs.
+	// Defaults to false.
+	TimeoutAll bool
 
 	// NearCacheBytes bounds the memory of the near cache: records that were
 	// read are kept in this process until the server says that they changed.

@@ -20,6 +20,7 @@ type Backend struct {
 	cached    bool // the server tells of changes to what is read
 	encrypted bool // TLS
 	scripts   scripts
+	gate      *gate
 	clocks    *clocks
 	encoder   encoder
 
@@ -52,6 +53,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		options: o,
 		keys:    newKeyspace(o.Prefix),
 		clocks:  &clocks{},
+		gate:    newGate(a.master != ""),
 		scripts: scripts{
 			apply: newScript(luaApply), index: newScript(luaIndex), page: newScript(luaPage),
 			revoke: newScript(luaRevoke), sweep: newScript(luaSweep), probe: newScript(luaProbe),
@@ -59,7 +61,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		feedLength: strconv.Itoa(max(o.FeedLength/perdure.Partitions, 1)),
 	}
 	cache := newNear(o.NearCacheBytes, o.NearCacheAge)
-	client, cached, err := connect(ctx, &o, &a, func(keys []rueidis.RedisMessage) { b.keys.changed(cache, keys) })
+	client, cached, err := connect(ctx, &o, &a, b.gate, func(keys []rueidis.RedisMessage) { b.keys.changed(cache, keys) })
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +69,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		b.near = cache
 	}
 	b.encrypted = o.secure(&a)
-	b.link = newLink(client, o.Timeout)
+	b.link = newLink(client, o.Timeout, o.TimeoutAll)
 	b.encoder = encoder{keys: b.keys, cluster: b.link.cluster, skew: perdure.Millis(o.MaxClockSkew.Milliseconds()), clocks: b.clocks}
 	if err := b.refuseEviction(ctx); err != nil {
 		b.link.close()

@@ -46,7 +46,7 @@ func openService(ctx context.Context, s settings) (*service, error) {
 	v := &service{log: log}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	open := func(ctx context.Context) (perdure.Backend, error) {
-		front, err := redis.Open(ctx, redis.Options{URL: s.URL, Timeout: time.Second, MaxClockSkew: s.MaxClockSkew, Logger: logger})
+		front, err := redis.Open(ctx, redis.Options{URL: s.URL, Timeout: 700 * time.Millisecond, TimeoutAll: true, MaxClockSkew: s.MaxClockSkew, Logger: logger})
 		if err != nil {
 			return nil, err
 		}

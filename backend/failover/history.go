@@ -1,0 +1,93 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// Incarnated is implemented by a front store that can say which history it has.
+type Incarnated interface {
+	// Incarnation is another when the front store is another server, or the same
+	// after a restart; empty where that cannot be told.
+	Incarnation(ctx context.Context) (string, error)
+	// Connections grows with each connection that is made: while it stays, so
+	// does the incarnation.
+	Connections() uint64
+}
+
+// lossGrace is how long after a possible loss of data a session that nobody here
+// holds is taken for one that another process is about to bring back.
+const lossGrace = 10 * time.Second
+
+// doubt has the monitor compare all that is held here with the front store: it
+// may have lost something.
+func (b *Backend) doubt(why string) {
+	b.doubts.CompareAndSwap(nil, &why)
+	b.wake()
+}
+
+// history says which history the front store has, and why it may not be the one
+// that this process knew, if so.
+func (b *Backend) history(ctx context.Context, st *status) (incarnation, doubt string) {
+	if why := b.doubts.Load(); why != nil {
+		doubt = *why
+	}
+	front, ok := st.front.(Incarnated)
+	if !ok {
+		return "", doubt
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
+	defer cancel()
+	connections, before := front.Connections(), b.connections.Load()
+	incarnation, err := front.Incarnation(ctx)
+	switch {
+	case err != nil:
+		return st.incarnation, doubt
+	case incarnation == "" && before != 0 && connections != before:
+		doubt = "it was connected to anew, and it does not say which history it has"
+	case st.incarnation != "" && incarnation != st.incarnation:
+		doubt = "it was restarted or replaced"
+	}
+	b.connections.Store(connections)
+	return incarnation, doubt
+}
+
+// moved reports whether the front store was connected to since its history was
+// looked at: it may be another.
+func (b *Backend) moved(st *status) bool {
+	front, ok := st.front.(Incarnated)
+	return ok && front.Connections() != b.connections.Load()
+}
+
+// intact reports whether the front store is known to hold all that it did: else
+// what is absent there may be what it has lost. All who ask at one time share the
+// answer.
+func (b *Backend) intact(ctx context.Context, st *status) bool {
+	if st.doubt != "" || b.doubts.Load() != nil || b.opts.Now().Before(st.graceUntil) {
+		return false
+	}
+	if b.moved(st) {
+		if incarnation, doubt := b.history(ctx, st); doubt != "" || incarnation != st.incarnation {
+			b.wake()
+			return false
+		}
+	}
+	return b.looks.do(ctx, func() bool {
+		cursor := b.cursor.Load()
+		if cursor == nil {
+			return true
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), b.opts.ProbeTimeout)
+		defer cancel()
+		_, err := st.front.Changes(ctx, *cursor, 1, 0)
+		if errors.Is(err, perdure.ErrFeedGap) {
+			b.doubt(feedGap)
+		}
+		return err == nil
+	})
+}
+
+const feedGap = "its change feed has a gap"
