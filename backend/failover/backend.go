@@ -55,7 +55,7 @@ type Backend struct {
 	connections  atomic.Uint64          // of the front store, when its history was looked at
 	cursor       atomic.Pointer[string] // how far the mirror has followed
 	looks        looks
-	refused      refused
+	refused      ids        // of journalled records that the front store does not take: damaged, or of a clock too far ahead
 	copying      sync.Mutex // one writer or remover of the mirror's copy
 }
 

@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ type journal struct {
 	now     func() time.Time
 	durable bool
 	oldest  atomic.Int64 // unix ms of the first entry since it was last empty
+	epochs  ids          // of the revocations of users in it
 }
 
 func openJournal(o *Options) (*journal, error) {
@@ -28,6 +30,16 @@ func openJournal(o *Options) (*journal, error) {
 	j := &journal{Backend: b, now: o.Now, durable: o.Dir != ""}
 	if n, _ := j.depth(); n > 0 {
 		j.oldest.Store(o.Now().UnixMilli())
+	}
+	for records, err := range pages(context.Background(), b) {
+		if err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+		for i := range records {
+			if records[i].Kind == perdure.KindEpoch {
+				j.epochs.add(records[i].ID)
+			}
+		}
 	}
 	return j, nil
 }

@@ -59,9 +59,20 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 		m.missed.Add(1)
 		return *r, false
 	}
-	joined = merged.Record
-	return joined, joined.Version != r.Version || joined.Kind != r.Kind ||
-		joined.Kind == perdure.KindSession && joined.LastAccess > r.LastAccess+touchTolerance
+	return merged.Record, exceeds(&merged.Record, r)
+}
+
+// exceeds reports whether a join says more than one of its sides in anything that
+// somebody could see. Of two tombstones neither does, whatever their versions, but
+// for what a rotation left in them.
+func exceeds(joined, r *perdure.Record) bool {
+	switch r.Kind {
+	case perdure.KindTombstone:
+		return joined.Ended() && !r.Ended() || len(joined.Body) > len(r.Body)
+	case perdure.KindSession:
+		return joined.Kind != r.Kind || joined.Version != r.Version || joined.LastAccess > r.LastAccess+touchTolerance
+	}
+	return joined.Version != r.Version
 }
 
 // epochOf is the version of the user's epoch: what the front store holds alive

@@ -176,8 +176,7 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 	if next.doubt != "" {
 		next.graceUntil = b.opts.Now().Add(lossGrace)
 	}
-	if !b.move(seen, &next) {
-		b.doubt(next.doubt)
+	if !b.takeUp(ctx, seen, &next) {
 		return
 	}
 	err := b.drain(ctx, next.front)
@@ -192,6 +191,26 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 	done := *now
 	done.state, done.reason, done.doubt, done.incarnation = Healthy, "all that was written in the outage is merged", "", incarnation
 	b.finish(now, &done)
+}
+
+// takeUp begins a recovery, once no revocation waits in the journal any more. The
+// last ones are merged while nobody is served.
+func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
+	err := b.drainEpochs(ctx, next.front)
+	if err == nil {
+		b.gate.Lock()
+		defer b.gate.Unlock()
+		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
+		defer cancel()
+		err = b.drainEpochs(ctx, next.front)
+	}
+	if err == nil && b.change(seen, next) {
+		return true
+	}
+	if next.doubt != "" {
+		b.doubt(next.doubt)
+	}
+	return false
 }
 
 // restore gives back what the front store has lost, and says so loudly.
@@ -241,6 +260,11 @@ func (b *Backend) finish(seen, next *status) {
 func (b *Backend) move(from, to *status) bool {
 	b.gate.Lock()
 	defer b.gate.Unlock()
+	return b.change(from, to)
+}
+
+// change is move for who holds the gate.
+func (b *Backend) change(from, to *status) bool {
 	if from.state != to.state {
 		to.since = b.opts.Now()
 	}

@@ -26,32 +26,24 @@ func (b *Backend) claim(ctx context.Context, ids ...string) error {
 	}
 	front := b.status.Load().front
 	waiting := slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() || b.refused.has(r.ID) })
-	if err := b.settle(ctx, front, waiting); err != nil {
-		return err
-	}
-	return b.claimEpochs(ctx, front, ids)
+	return b.settle(ctx, front, waiting)
 }
 
-// claimEpochs merges the revocations that wait in the journal for the users of
-// the sessions: they end sessions that the journal does not name.
-func (b *Backend) claimEpochs(ctx context.Context, front perdure.Backend, ids []string) error {
-	if n, _ := b.journal.depth(); n == 0 {
-		return nil
-	}
-	sessions, err := front.Load(ctx, ids)
-	if err != nil {
-		return err
-	}
-	for i := range sessions {
-		if sessions[i].Kind != perdure.KindSession {
-			continue
-		}
-		epoch, err := b.journal.Get(ctx, perdure.EpochID(sessions[i].User))
-		if err == nil && epoch.Exists() && !b.refused.has(epoch.ID) {
-			err = b.settle(ctx, front, []perdure.Record{epoch})
-		}
+// drainEpochs merges the revocations that wait in the journal: they end sessions
+// that the journal does not name, and so come before anybody is served by the
+// front store.
+func (b *Backend) drainEpochs(ctx context.Context, front perdure.Backend) error {
+	for ids := range slices.Chunk(b.journal.epochs.list(), recoveryPage) {
+		records, err := b.journal.Load(ctx, ids)
 		if err != nil {
 			return err
+		}
+		records = slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() })
+		if err := b.settle(ctx, front, records); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			b.journal.epochs.remove(id)
 		}
 	}
 	return nil

@@ -101,6 +101,10 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 			if err := b.seedUser(ctx, st, r.Epoch.User); err != nil {
 				return perdure.UserRemoved{}, err
 			}
+			if err := b.mergeable(&perdure.Write{Op: perdure.OpPut, Record: r.Epoch}); err != nil {
+				return perdure.UserRemoved{}, err
+			}
+			b.journal.epochs.add(r.Epoch.ID)
 			removed, err := b.journal.RemoveUser(ctx, r)
 			if err != nil {
 				return removed, b.journalFailed(err)
@@ -116,12 +120,12 @@ func (b *Backend) learnRemoval(r *perdure.UserRemoval, removed *perdure.UserRemo
 		b.mirror.learn(&removed.Stored, perdure.Version{})
 		return
 	}
-	b.mirror.learn(&r.Epoch, r.Base)
 	for i := range removed.Removed {
 		session := &removed.Removed[i]
 		tomb := entombed(*session, r.Reason, r.Epoch.Version)
 		b.mirror.learn(&tomb, session.Version)
 	}
+	b.mirror.learn(&r.Epoch, r.Base)
 }
 
 // seedUser puts what the mirror holds of the user into the journal.
