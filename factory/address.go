@@ -37,7 +37,7 @@ func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Log
 	case address == memoryAddress:
 		return c.openLocal("", logger)
 	case isRedis(address):
-		return c.openRedis(ctx, address, logger)
+		return c.openRedis(ctx, address, false, logger)
 	}
 	dir, ok := DataDirOf(address)
 	switch {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/perdure/perdure/backend/failover"
 )
 
 // check returns a *ConfigError for each setting out of its bounds, joined. Where
@@ -25,6 +27,12 @@ func (c *Config) check(values map[string]string) error {
 	rule(between(c.RedisTimeout, 10*time.Millisecond, time.Minute), "PERDURE_REDIS_TIMEOUT", c.RedisTimeout)
 	rule(c.NearCache < 0 || c.NearCache >= 1<<20, "PERDURE_NEAR_CACHE", c.NearCache)
 	rule(c.MaxMemory >= 1<<20, "PERDURE_MAX_MEMORY", c.MaxMemory)
+	rule(c.RedisRetryDelay >= 10*time.Millisecond, "REDIS_RETRY_DELAY", c.RedisRetryDelay)
+	rule(c.RedisHealthCheckInterval >= 100*time.Millisecond, "REDIS_HEALTH_CHECK_INTERVAL", c.RedisHealthCheckInterval)
+	rule(slices.Contains([]failover.Mirror{failover.MirrorSeen, failover.MirrorFull}, c.Mirror), "PERDURE_MIRROR", c.Mirror)
+	rule(slices.Contains([]failover.Outage{failover.OutageServe, failover.OutageReadOnly, failover.OutageRefuse}, c.Outage), "PERDURE_OUTAGE", c.Outage)
+	rule(c.OutageMaxAge == 0 || c.OutageMaxAge >= time.Second, "PERDURE_OUTAGE_MAX_AGE", c.OutageMaxAge)
+	rule(slices.Contains([]failover.DataLoss{failover.DataLossReseed, failover.DataLossRelogin}, c.DataLoss), "PERDURE_DATA_LOSS", c.DataLoss)
 	rule(c.TTL >= time.Second, "REDIS_SESSION_TTL", c.TTL)
 	rule(c.MaxTTL >= c.TTL, "PERDURE_MAX_TTL", c.MaxTTL)
 	rule(c.Horizon >= time.Second, "PERDURE_HORIZON", c.Horizon)

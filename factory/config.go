@@ -3,6 +3,8 @@ package factory
 import (
 	"cmp"
 	"time"
+
+	"github.com/perdure/perdure/backend/failover"
 )
 
 // Config says which store to run on, and how. The zero value works.
@@ -41,11 +43,40 @@ type Config struct {
 	// bytes; negative is none. Defaults to 64 MiB.
 	NearCache int64 `env:"PERDURE_NEAR_CACHE"`
 
-	// DataDir is where the embedded store keeps its file. DataDirNone keeps
-	// sessions in memory alone, until the process ends. Defaults to
-	// "./perdure-data".
+	// NoFallback has an outage of Redis be an outage. Defaults to false: while
+	// Redis is away sessions are served from what this process holds, writes go to
+	// a journal in DataDir, and both are merged when it is back.
+	// REDIS_FALLBACK_ENABLED is its opposite.
+	NoFallback bool
+	// RedisMaxRetries is how often a call that failed is tried again where a probe
+	// finds Redis well; negative is never. Defaults to 3. REDIS_MAX_RETRIES.
+	RedisMaxRetries int
+	// RedisRetryDelay is the time between attempts to reach Redis in an outage.
+	// Defaults to 1 second. REDIS_RETRY_DELAY, in milliseconds.
+	RedisRetryDelay time.Duration
+	// RedisHealthCheckInterval is the time between probes while all is well.
+	// Defaults to 30 seconds. REDIS_HEALTH_CHECK_INTERVAL, in milliseconds.
+	RedisHealthCheckInterval time.Duration
+	// Mirror is what is kept of Redis for an outage: the sessions that this
+	// process has seen, or all. Defaults to failover.MirrorSeen.
+	Mirror failover.Mirror `env:"PERDURE_MIRROR"`
+	// Outage is what is done in one: serve, read only or refuse. Defaults to
+	// failover.OutageServe.
+	Outage failover.Outage `env:"PERDURE_OUTAGE"`
+	// OutageMaxAge bounds how old what is served in an outage may be. Defaults to
+	// no bound.
+	OutageMaxAge time.Duration `env:"PERDURE_OUTAGE_MAX_AGE"`
+	// DataLoss is what is done where Redis comes back without data that it had:
+	// fill it again, or have people log in again. Defaults to
+	// failover.DataLossReseed.
+	DataLoss failover.DataLoss `env:"PERDURE_DATA_LOSS"`
+
+	// DataDir is where the embedded store keeps its file, and where what is
+	// written in an outage of Redis is kept. DataDirNone keeps both in memory
+	// alone, until the process ends. Defaults to "./perdure-data".
 	DataDir string `env:"PERDURE_DATA_DIR"`
-	// MaxMemory bounds the embedded store, in bytes. Defaults to 1 GiB.
+	// MaxMemory bounds the embedded store, and with Redis what is kept for an
+	// outage and what is written in one, each, in bytes. Defaults to 1 GiB.
 	MaxMemory int64 `env:"PERDURE_MAX_MEMORY"`
 
 	// TTL is the life of a session that asks for none. Defaults to 24 hours.
@@ -104,6 +135,8 @@ const (
 // DataDirNone, as Config.DataDir, keeps sessions in memory alone.
 const DataDirNone = "none"
 
+const defaultDataDir = "./perdure-data"
+
 const day = 24 * time.Hour
 
 func (c Config) withDefaults() Config {
@@ -111,7 +144,13 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RedisPrefix, "perdure:")
 	setDefault(&c.RedisTimeout, time.Second)
 	setDefault(&c.NearCache, 64<<20)
-	setDefault(&c.DataDir, "./perdure-data")
+	setDefault(&c.RedisMaxRetries, 3)
+	setDefault(&c.RedisRetryDelay, time.Second)
+	setDefault(&c.RedisHealthCheckInterval, 30*time.Second)
+	setDefault(&c.Mirror, failover.MirrorSeen)
+	setDefault(&c.Outage, failover.OutageServe)
+	setDefault(&c.DataLoss, failover.DataLossReseed)
+	setDefault(&c.DataDir, defaultDataDir)
 	setDefault(&c.MaxMemory, 1<<30)
 	setDefault(&c.TTL, day)
 	setDefault(&c.MaxTTL, max(400*day, c.TTL))

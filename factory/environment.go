@@ -36,10 +36,11 @@ func (e *ConfigError) Error() string {
 func FromEnvironment(environ []string) (c Config, notes []string, err error) {
 	values := env.ToMap(environ)
 	c = Config{}.withDefaults()
-	later := defaultLater()
-	if err := errors.Join(parse(&c, values), parse(&later, values)); err != nil {
+	later, fallback := defaultLater(), defaultFallback()
+	if err := errors.Join(parse(&c, values), parse(&fallback, values), parse(&later, values)); err != nil {
 		return Config{}, nil, err
 	}
+	fallback.into(&c)
 	if values["PERDURE_MAX_TTL"] == "" {
 		c.MaxTTL = max(c.MaxTTL, c.TTL)
 	}
@@ -49,27 +50,40 @@ func FromEnvironment(environ []string) (c Config, notes []string, err error) {
 	return c, append(later.notes(values), unknown(values)...), c.check(values)
 }
 
-// later are the variables whose features are not in this version. Their values
-// are checked all the same.
-type later struct {
-	Fallback       bool   `env:"REDIS_FALLBACK_ENABLED"`
+// fallback are the variables of failover whose form is not that of their fields.
+type fallback struct {
+	Enabled        bool   `env:"REDIS_FALLBACK_ENABLED"`
 	MaxRetries     uint16 `env:"REDIS_MAX_RETRIES"`
 	RetryDelay     millis `env:"REDIS_RETRY_DELAY"`
 	HealthInterval millis `env:"REDIS_HEALTH_CHECK_INTERVAL"`
-	Monitoring     bool   `env:"SESSION_STORE_MONITORING_ENABLED"`
-	Replication    bool   `env:"SESSION_STORE_REPLICATION_ENABLED"`
-	Migration      bool   `env:"SESSION_STORE_MIGRATION_ENABLED"`
-	AdminListen    string `env:"PERDURE_ADMIN_LISTEN"`
+}
+
+func defaultFallback() fallback {
+	return fallback{Enabled: true, MaxRetries: 3, RetryDelay: millis(time.Second), HealthInterval: millis(30 * time.Second)}
+}
+
+func (f fallback) into(c *Config) {
+	c.NoFallback = !f.Enabled
+	if c.RedisMaxRetries = int(f.MaxRetries); f.MaxRetries == 0 {
+		c.RedisMaxRetries = -1
+	}
+	c.RedisRetryDelay, c.RedisHealthCheckInterval = time.Duration(f.RetryDelay), time.Duration(f.HealthInterval)
+}
+
+// later are the variables whose features are not in this version. Their values
+// are checked all the same.
+type later struct {
+	Monitoring  bool   `env:"SESSION_STORE_MONITORING_ENABLED"`
+	Replication bool   `env:"SESSION_STORE_REPLICATION_ENABLED"`
+	Migration   bool   `env:"SESSION_STORE_MIGRATION_ENABLED"`
+	AdminListen string `env:"PERDURE_ADMIN_LISTEN"`
 }
 
 // millis is a duration whose plain numbers are milliseconds.
 type millis time.Duration
 
 func defaultLater() later {
-	return later{
-		Fallback: true, MaxRetries: 3, RetryDelay: millis(time.Second), HealthInterval: millis(30 * time.Second),
-		Monitoring: true, AdminListen: "127.0.0.1:8421",
-	}
+	return later{Monitoring: true, AdminListen: "127.0.0.1:8421"}
 }
 
 // notes say which of them were set to more than their defaults.

@@ -9,15 +9,19 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/perdure/perdure/backend/failover"
 )
 
 // TestVariablesAreTheTags: the table that people read agrees with the tags that
 // the program reads, and with the defaults that it has.
 func TestVariablesAreTheTags(t *testing.T) {
 	tags := map[string]bool{}
-	for _, s := range []any{Config{}, later{}} {
+	for _, s := range []any{Config{}, fallback{}, later{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(s)) {
-			tags[field.Tag.Get("env")] = true
+			if name := field.Tag.Get("env"); name != "" {
+				tags[name] = true
+			}
 		}
 	}
 	table := map[string]bool{}
@@ -44,6 +48,8 @@ func TestFromEnvironment(t *testing.T) {
 		"HOME=/root", "SESSION_STORE_TYPE=redis", "REDIS_URL=rediss://u:p@h:1/2", "REDIS_TLS=true", "REDIS_KEY_PREFIX=mcp:",
 		"REDIS_SESSION_TTL=90", "PERDURE_MAX_TTL=48h", "PERDURE_IDLE_TIMEOUT=30m", "PERDURE_REDIS_TIMEOUT=0.5s", "PERDURE_NEAR_CACHE=-1",
 		"PERDURE_MAX_METADATA=128KiB", "PERDURE_MAX_MEMORY=2000000", "PERDURE_SWEEP_INTERVAL=-1", "PERDURE_DRAIN=-1", "PERDURE_DATA_DIR=",
+		"REDIS_FALLBACK_ENABLED=false", "REDIS_MAX_RETRIES=0", "REDIS_RETRY_DELAY=250", "REDIS_HEALTH_CHECK_INTERVAL=5s",
+		"PERDURE_MIRROR=full", "PERDURE_OUTAGE=read-only", "PERDURE_OUTAGE_MAX_AGE=90", "PERDURE_DATA_LOSS=re-login",
 		"PERDURE_ALLOWED_ORIGINS=https://a.example,http://b.example:8080", "PERDURE_LISTEN=localhost:0", "PERDURE_LOG_LEVEL=debug",
 	})
 	want := Config{
@@ -51,6 +57,8 @@ func TestFromEnvironment(t *testing.T) {
 		IdleTimeout: 30 * time.Minute, RedisTimeout: 500 * time.Millisecond, NearCache: -1, MaxMetadata: 128 << 10, MaxMemory: 2_000_000,
 		SweepInterval: -time.Second, Drain: -time.Second, Origins: []string{"https://a.example", "http://b.example:8080"},
 		Listen: "localhost:0", LogLevel: "debug",
+		NoFallback: true, RedisMaxRetries: -1, RedisRetryDelay: 250 * time.Millisecond, RedisHealthCheckInterval: 5 * time.Second,
+		Mirror: failover.MirrorFull, Outage: failover.OutageReadOnly, OutageMaxAge: 90 * time.Second, DataLoss: failover.DataLossRelogin,
 	}.withDefaults()
 	if err != nil || len(notes) > 0 || !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v\nnot %+v\n%q, %v", c, want, notes, err)
@@ -71,7 +79,8 @@ func TestWrongValues(t *testing.T) {
 		"PERDURE_MAX_CLOCK_SKEW=0", "PERDURE_LISTEN=8420", "PERDURE_LISTEN=localhost", "PERDURE_ALLOWED_ORIGINS=example.com",
 		"PERDURE_ALLOWED_ORIGINS=https://a.example/", "PERDURE_DRAIN=1h", "PERDURE_LOG_LEVEL=loud", "PERDURE_LOG_FORMAT=xml",
 		"PERDURE_REDIS_TIMEOUT=0", "PERDURE_NEAR_CACHE=0", "PERDURE_REDIS_CERT_FILE=x.pem", "PERDURE_REDIS_KEY_FILE=x.pem",
-		"REDIS_FALLBACK_ENABLED=perhaps", "REDIS_MAX_RETRIES=-1", "REDIS_RETRY_DELAY=soon", "REDIS_HEALTH_CHECK_INTERVAL=x",
+		"REDIS_FALLBACK_ENABLED=perhaps", "REDIS_MAX_RETRIES=-1", "REDIS_RETRY_DELAY=soon", "REDIS_HEALTH_CHECK_INTERVAL=x", "REDIS_RETRY_DELAY=9", "REDIS_HEALTH_CHECK_INTERVAL=50",
+		"PERDURE_MIRROR=half", "PERDURE_OUTAGE=ignore", "PERDURE_OUTAGE_MAX_AGE=1ms", "PERDURE_DATA_LOSS=shrug",
 		"SESSION_STORE_MONITORING_ENABLED=2", "SESSION_STORE_REPLICATION_ENABLED=x", "SESSION_STORE_MIGRATION_ENABLED=x", "PERDURE_ADMIN_LISTEN=8421",
 	} {
 		name, value, _ := strings.Cut(setting, "=")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/backend/local"
 )
 
@@ -24,9 +25,19 @@ type Instance struct {
 	Why string
 }
 
+// Health is how the store fails over, and whether it does.
+func (i *Instance) Health(ctx context.Context) (failover.Health, bool) {
+	f, ok := i.Backend().(*failover.Backend)
+	if !ok {
+		return failover.Health{}, false
+	}
+	return f.Health(ctx), true
+}
+
 // Open assembles the store that the configuration asks for. It returns a
 // *ConfigError for each setting that is wrong, joined, and an ErrUnavailable
-// where the store cannot be reached.
+// where the store cannot be reached; but on Redis, unless Config.NoFallback is
+// set, that is an outage like any other, and the store begins in it.
 func Open(ctx context.Context, c Config, logger *slog.Logger) (*Instance, error) {
 	c = c.withDefaults()
 	if err := c.check(nil); err != nil {
@@ -36,28 +47,39 @@ func Open(ctx context.Context, c Config, logger *slog.Logger) (*Instance, error)
 	if err != nil {
 		return nil, err
 	}
-	i, err := open(ctx, address, why, c, logger)
+	logger = orDiscard(logger)
+	var backend perdure.Backend
+	if source != "" && !c.NoFallback {
+		backend, err = c.openFailover(ctx, address, logger)
+	} else {
+		backend, err = OpenBackend(ctx, address, c, logger)
+	}
 	if err != nil && source != "" {
 		return nil, adviseRedis(source, err)
 	}
-	return i, err
+	if err != nil {
+		return nil, err
+	}
+	return assemble(backend, address, why, c, logger)
 }
 
-// OpenAddress assembles a store at an address, as OpenBackend takes it.
+// OpenAddress assembles a store at an address, as OpenBackend takes it. It has no
+// failover.
 func OpenAddress(ctx context.Context, address string, c Config, logger *slog.Logger) (*Instance, error) {
 	c = c.withDefaults()
 	if err := c.check(nil); err != nil {
 		return nil, err
 	}
-	return open(ctx, address, "the address was given", c, logger)
-}
-
-func open(ctx context.Context, address, why string, c Config, logger *slog.Logger) (*Instance, error) {
 	logger = orDiscard(logger)
 	backend, err := OpenBackend(ctx, address, c, logger)
 	if err != nil {
 		return nil, err
 	}
+	return assemble(backend, address, "the address was given", c, logger)
+}
+
+// assemble puts a Store on a backend.
+func assemble(backend perdure.Backend, address, why string, c Config, logger *slog.Logger) (*Instance, error) {
 	store, err := perdure.New(backend, perdure.Options{
 		TTL: c.TTL, MaxTTL: c.MaxTTL, Horizon: c.Horizon, IdleTimeout: c.IdleTimeout,
 		MaxMetadata: int(c.MaxMetadata), SweepInterval: c.SweepInterval, Logger: logger,

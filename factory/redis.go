@@ -31,10 +31,12 @@ func (c *Config) redisURL() (address, source string, err error) {
 	return address, "REDIS_URL_FILE", nil
 }
 
-func (c *Config) openRedis(ctx context.Context, address string, logger *slog.Logger) (perdure.Backend, error) {
+// openRedis opens Redis. Impatient is for who can do without it, and wants to know
+// soon that it hangs.
+func (c *Config) openRedis(ctx context.Context, address string, impatient bool, logger *slog.Logger) (perdure.Backend, error) {
 	options := redis.Options{
 		URL: address, Prefix: c.RedisPrefix, CAFile: c.RedisCAFile, CertFile: c.RedisCertFile, KeyFile: c.RedisKeyFile,
-		Timeout: c.RedisTimeout, NearCacheBytes: c.NearCache, MaxClockSkew: c.MaxClockSkew, FeedLength: c.FeedLength,
+		Timeout: c.RedisTimeout, TimeoutAll: impatient, NearCacheBytes: c.NearCache, MaxClockSkew: c.MaxClockSkew, FeedLength: c.FeedLength,
 		RefuseEviction: c.RedisRefuseEviction, Logger: logger,
 	}
 	if c.RedisTLS {
@@ -80,7 +82,7 @@ func adviseRedis(source string, err error) error {
 	case errors.As(err, &invalid) && invalid.Field == "store address":
 		return &perdure.InvalidError{Field: source, Problem: invalid.Problem}
 	case errors.Is(err, perdure.ErrUnavailable):
-		return fmt.Errorf("%w\nstart it, or correct %s; to serve without it, set SESSION_STORE_TYPE=memory", err, source)
+		return fmt.Errorf("%w\nstart it, or correct %s; to serve without it, set REDIS_FALLBACK_ENABLED=true, or SESSION_STORE_TYPE=memory", err, source)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
 
+	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/proto/perdure/v1/perdurev1connect"
 )
 
@@ -46,6 +48,56 @@ func (s *Server) checks(ctx context.Context) []check {
 	return []check{serving, store}
 }
 
+// fails is implemented by a backend that carries on when its store does not.
+type fails interface {
+	Health(ctx context.Context) failover.Health
+}
+
+// failover is the health of a store that fails over, if it is one.
+func (s *Server) failover(ctx context.Context) (failover.Health, bool) {
+	f, ok := s.store.Backend().(fails)
+	if !ok {
+		return failover.Health{}, false
+	}
+	return f.Health(ctx), true
+}
+
+// outline is a line about failover. An error text may name hosts: it stays in
+// the log.
+func outline(h failover.Health) string {
+	mark := "[+]"
+	if h.State != failover.Healthy {
+		mark = "[!]"
+	}
+	line := fmt.Sprintf("%s redis %s since %s; mirror: %d sessions, %v old", mark, h.State, h.Since.UTC().Format(time.RFC3339),
+		h.MirrorRecords, time.Duration(h.MirrorAge)*time.Millisecond)
+	if h.JournalDepth > 0 {
+		line += fmt.Sprintf("; journal: %d records, the oldest %v", h.JournalDepth, time.Duration(h.JournalOldest)*time.Millisecond)
+	}
+	if !h.JournalDurable {
+		line += "; journal in memory alone"
+	}
+	if h.Refused > 0 {
+		line += fmt.Sprintf("; %d records refused by redis", h.Refused)
+	}
+	if h.Lost > 0 {
+		line += fmt.Sprintf("; %d records lost by redis so far", h.Lost)
+	}
+	return line
+}
+
+// healthz answers with the health of failover as JSON, and 404 without it.
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
+	health, ok := s.failover(r.Context())
+	if !ok {
+		http.Error(w, "the store does not fail over; see /readyz", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(health)
+}
+
 // livez answers while the process does.
 func (s *Server) livez(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
 
@@ -67,6 +119,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Has("verbose") {
 		for _, c := range checks {
 			fmt.Fprintln(w, c)
+		}
+		if health, ok := s.failover(r.Context()); ok {
+			fmt.Fprintln(w, outline(health))
 		}
 	}
 	fmt.Fprintln(w, verdict)

@@ -41,6 +41,9 @@ func (b *Backend) applied(ctx context.Context, st *status, batch perdure.Batch, 
 			held = b.mirror.touched(w.Record.ID, w.Record.LastAccess)
 			behind = held.Exists()
 		case perdure.OpRemove:
+			if !r.Stored.Exists() {
+				continue
+			}
 			wrote = entombed(r.Stored, w.Record.Reason, w.Record.Version)
 			held, behind = b.mirror.learn(&wrote, r.Stored.Version)
 		default:

@@ -52,6 +52,9 @@ func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, result
 				return nil, applied[0].Err
 			}
 			for i := range applied {
+				if r := &applied[i]; r.Outcome == perdure.Absent && r.Stored.Exists() {
+					b.mirror.learn(&r.Stored, perdure.Version{}) // recognise forgets it
+				}
 				recognise(some[i], &applied[i])
 			}
 			b.acknowledge(ctx, st, some, applied)
@@ -90,7 +93,7 @@ func recognise(batch perdure.Batch, r *perdure.Result) {
 	case r.Outcome == perdure.Conflict && w.Op == perdure.OpPut:
 		*r = perdure.Result{Outcome: perdure.Applied}
 	case r.Outcome == perdure.Absent && w.Op == perdure.OpRemove:
-		*r = perdure.Result{Outcome: perdure.Applied, Stored: r.Stored}
+		*r = perdure.Result{Outcome: perdure.Applied} // of the session nothing is known any more
 	}
 }
 

@@ -7,8 +7,7 @@
 // is merged into the front store, by the same merge that online writes use, so
 // that nothing acknowledged is lost and nobody who was logged out comes back.
 //
-// It is in the making: perdure serve does not use it yet, and docs/failover.md
-// says what is still open.
+// docs/failover.md says what is promised in which situation, and what is not.
 //
 // # Caveats
 //
@@ -55,7 +54,7 @@ type Backend struct {
 	connections  atomic.Uint64          // of the front store, when its history was looked at
 	cursor       atomic.Pointer[string] // how far the mirror has followed
 	looks        looks
-	refused      ids        // of journalled records that the front store does not take: damaged, or of a clock too far ahead
+	refused      ids        // of journalled records that the front store does not take
 	copying      sync.Mutex // one writer or remover of the mirror's copy
 }
 
@@ -87,10 +86,10 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
 		return nil, err
 	}
-	if b.journal, err = openJournal(&opts); err != nil {
+	if b.journal, err = openJournal(&opts, b.clock); err != nil {
 		return nil, errors.Join(err, b.mirror.Close())
 	}
-	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "starting"})
+	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet"})
 	running, stop := context.WithCancel(context.Background())
 	b.stop = stop
 	b.restoreMirror()
@@ -103,12 +102,17 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 // start reaches for the front store once. Where there is nothing to merge it
 // takes over at once.
 func (b *Backend) start(ctx context.Context) {
-	if !b.connect(ctx) {
-		b.persistMirror()
-		return
-	}
+	err := b.connect(ctx)
 	st := b.status.Load()
-	if err := b.probe(ctx, st.front); err != nil {
+	if err == nil {
+		err = b.probe(ctx, st.front)
+	}
+	if err != nil {
+		down := *st
+		down.reason = err.Error()
+		b.move(st, &down)
+		b.opts.Logger.Warn("the session store cannot be reached", "error", err)
+		b.persistMirror()
 		return
 	}
 	if n, _ := b.journal.depth(); n == 0 {

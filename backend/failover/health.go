@@ -19,13 +19,14 @@ type Health struct {
 	Since    time.Time      `json:"since"`
 	Reason   string         `json:"reason"`
 
-	JournalDepth   int64         `json:"journalDepth"` // records that wait to be merged
-	JournalBytes   int64         `json:"journalBytes"`
-	JournalOldest  time.Duration `json:"journalOldest"`  // how long the first has waited
-	JournalDurable bool          `json:"journalDurable"` // false: a crash in an outage loses it
-	MirrorRecords  int64         `json:"mirrorRecords"`
-	MirrorAge      time.Duration `json:"mirrorAge"`    // since it was last in step
-	MirrorMissed   int64         `json:"mirrorMissed"` // records that did not fit
+	JournalDepth   int64 `json:"journalDepth"` // records that wait to be merged
+	JournalBytes   int64 `json:"journalBytes"`
+	JournalOldest  int64 `json:"journalOldest"`  // milliseconds that the first has waited
+	JournalDurable bool  `json:"journalDurable"` // false: a crash in an outage loses it
+	MirrorRecords  int64 `json:"mirrorRecords"`
+	MirrorBytes    int64 `json:"mirrorBytes"`
+	MirrorAge      int64 `json:"mirrorAge"`    // milliseconds since it was last in step
+	MirrorMissed   int64 `json:"mirrorMissed"` // records that did not fit
 
 	Replayed    int64 `json:"replayed"`    // records merged after outages
 	Refused     int64 `json:"refused"`     // journalled records that the front store refuses
@@ -36,9 +37,9 @@ type Health struct {
 
 // FrontHealth is that of the front store.
 type FrontHealth struct {
-	Available bool          `json:"available"`
-	Latency   time.Duration `json:"latency"` // of the last probe
-	Error     string        `json:"error,omitempty"`
+	Available bool    `json:"available"`
+	Latency   float64 `json:"latency"` // of the last probe, in milliseconds
+	Error     string  `json:"error,omitempty"`
 }
 
 // FallbackHealth is that of mirror and journal.
@@ -67,15 +68,15 @@ func (b *Backend) Health(ctx context.Context) Health {
 	mirror, _ := b.mirror.Stats(ctx)
 	h := Health{
 		State: st.state, Since: st.since, Reason: st.reason,
-		JournalDepth: depth, JournalBytes: bytes, JournalOldest: b.journal.age(), JournalDurable: b.journal.durable,
-		MirrorRecords: mirror.Sessions, MirrorAge: b.mirror.age(), MirrorMissed: b.mirror.missed.Load(),
+		JournalDepth: depth, JournalBytes: bytes, JournalOldest: b.journal.age().Milliseconds(), JournalDurable: b.journal.durable,
+		MirrorRecords: mirror.Sessions, MirrorBytes: mirror.Bytes, MirrorAge: b.mirror.age().Milliseconds(), MirrorMissed: b.mirror.missed.Load(),
 		Replayed: b.metrics.replayed.Load(), Refused: b.refused.len(), Lost: b.metrics.lost.Load(),
 		FeedGaps: b.metrics.gaps.Load(), Transitions: b.metrics.transitions.Load(),
 	}
 	h.Fallback.Available = b.opts.Outage != OutageRefuse
 	b.metrics.mu.Lock()
 	defer b.metrics.mu.Unlock()
-	h.Redis = FrontHealth{Available: st.state == Healthy || st.state == Recovering || st.state == Reseeding, Latency: b.metrics.latency}
+	h.Redis = FrontHealth{Available: st.state == Healthy || st.state == Recovering || st.state == Reseeding, Latency: b.metrics.latency.Seconds() * 1000}
 	if b.metrics.err != nil {
 		h.Redis.Error = b.metrics.err.Error()
 	}

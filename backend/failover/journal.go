@@ -16,18 +16,23 @@ import (
 // are one write. A record stays until its merge was acknowledged.
 type journal struct {
 	*local.Backend
+	dir     string   // of this process; empty where it is in memory
+	left    []string // of processes that are gone, whose journals were taken over
 	now     func() time.Time
 	durable bool
 	oldest  atomic.Int64 // unix ms of the first entry since it was last empty
 	epochs  ids          // of the revocations of users in it
 }
 
-func openJournal(o *Options) (*journal, error) {
-	b, err := local.Open(local.Options{Dir: o.Dir, MaxBytes: o.MaxJournalBytes, MaxClockSkew: o.MaxClockSkew, FeedLength: 1, Now: o.Now, Logger: o.Logger})
+func openJournal(o *Options, clock *perdure.Clock) (*journal, error) {
+	b, dir, err := openFolder(o)
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{Backend: b, now: o.Now, durable: o.Dir != ""}
+	j := &journal{Backend: b, dir: dir, now: o.Now, durable: o.Dir != ""}
+	if err := j.takeOver(o, clock); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	if n, _ := j.depth(); n > 0 {
 		j.oldest.Store(o.Now().UnixMilli())
 	}

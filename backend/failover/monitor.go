@@ -37,7 +37,8 @@ func (b *Backend) monitor(ctx context.Context) {
 		case <-time.After(wait):
 		}
 		b.checkJournal()
-		if !b.connect(ctx) {
+		if err := b.connect(ctx); err != nil {
+			b.opts.Logger.Debug("the session store cannot be reached", "error", err)
 			well = 0
 			continue
 		}
@@ -78,23 +79,22 @@ func jitter(d time.Duration) time.Duration {
 }
 
 // connect opens the front store where that has not succeeded yet.
-func (b *Backend) connect(ctx context.Context) bool {
+func (b *Backend) connect(ctx context.Context) error {
 	if b.status.Load().front != nil {
-		return true
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.opts.OpenTimeout)
 	defer cancel()
 	front, err := b.opts.Open(ctx)
 	if err != nil {
-		b.opts.Logger.Warn("the session store cannot be reached", "error", err)
-		return false
+		return err
 	}
 	b.gate.Lock()
 	defer b.gate.Unlock()
 	next := *b.status.Load()
 	next.front = front
 	b.status.Store(&next)
-	return true
+	return nil
 }
 
 // probe asks the front store to take a write.
@@ -252,7 +252,7 @@ func (b *Backend) finish(seen, next *status) {
 	n, _ := b.journal.depth()
 	b.gate.Unlock()
 	if n == b.refused.len() && b.move(seen, next) {
-		b.dropMirrorCopy()
+		b.dropMirrorCopies()
 	}
 }
 

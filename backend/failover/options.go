@@ -50,9 +50,11 @@ type Options struct {
 	// Open opens the front store. It is called until it succeeds: a front store
 	// that is absent at the start is an outage like any other. Required.
 	Open func(ctx context.Context) (perdure.Backend, error)
-	// Dir is the directory of the journal. What is written in an outage is on
-	// disk there before it is acknowledged. Defaults to none: the journal is in
-	// memory, and a crash in an outage loses it. Health says so.
+	// Dir is the directory of journals. What is written in an outage is on disk
+	// there before it is acknowledged. Processes that share it each get a folder
+	// of their own, and the next to start takes over what one that is gone has
+	// left. Defaults to none: the journal is in memory, and a crash in an outage
+	// loses it. Health says so.
 	Dir string
 	// Mirror is what is kept for an outage. Defaults to MirrorSeen.
 	Mirror Mirror

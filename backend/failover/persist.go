@@ -16,7 +16,7 @@ const mirrorCopy = "mirror"
 
 // persistMirror writes the mirror to disk in the background.
 func (b *Backend) persistMirror() {
-	if b.opts.Dir == "" || b.closed.Load() {
+	if b.journal.dir == "" || b.closed.Load() {
 		return
 	}
 	b.running.Go(func() {
@@ -29,7 +29,7 @@ func (b *Backend) persistMirror() {
 func (b *Backend) writeMirror(ctx context.Context) error {
 	b.copying.Lock()
 	defer b.copying.Unlock()
-	store, err := b.openMirrorCopy()
+	store, err := b.openMirrorCopy(filepath.Join(b.journal.dir, mirrorCopy))
 	if err != nil {
 		return err
 	}
@@ -52,42 +52,61 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 	return nil
 }
 
-func (b *Backend) openMirrorCopy() (*local.Backend, error) {
-	return local.Open(local.Options{Dir: filepath.Join(b.opts.Dir, mirrorCopy), MaxBytes: b.opts.MaxMirrorBytes, FeedLength: 1, Now: b.opts.Now})
+func (b *Backend) openMirrorCopy(dir string) (*local.Backend, error) {
+	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, FeedLength: 1, Now: b.opts.Now})
 }
 
-// restoreMirror reads the copy that an outage left which this process did not
-// see the end of.
+// restoreMirror reads the copies that an outage left whose end nobody saw: of
+// this process's last life, and of those whose journals it has taken over.
 func (b *Backend) restoreMirror() {
-	dir := filepath.Join(b.opts.Dir, mirrorCopy)
-	if _, err := os.Stat(dir); b.opts.Dir == "" || err != nil {
-		return
-	}
-	store, err := b.openMirrorCopy()
-	if err != nil {
-		b.opts.Logger.Warn("the copy of the mirror cannot be read", "error", err)
-		return
-	}
-	defer store.Close()
-	for records, err := range pages(context.Background(), store) {
-		if err != nil {
-			return
+	for _, dir := range append(b.journal.left, b.journal.dir) {
+		copied := filepath.Join(dir, mirrorCopy)
+		if _, err := os.Stat(copied); dir == "" || err != nil {
+			continue
 		}
-		for i := range records {
-			b.mirror.learn(&records[i], perdure.Version{})
+		if err := b.learnCopy(copied); err != nil {
+			b.opts.Logger.Warn("a copy of the mirror cannot be read", "dir", copied, "error", err)
 		}
 		b.doubt("this process was restarted in an outage")
 	}
 }
 
-// dropMirrorCopy removes the copy when the outage is over.
-func (b *Backend) dropMirrorCopy() {
-	if b.opts.Dir == "" {
-		return
+func (b *Backend) learnCopy(dir string) error {
+	store, err := b.openMirrorCopy(dir)
+	if err != nil {
+		return err
 	}
+	defer store.Close()
+	for records, err := range pages(context.Background(), store) {
+		if err != nil {
+			return err
+		}
+		for i := range records {
+			b.mirror.learn(&records[i], perdure.Version{})
+		}
+	}
+	return nil
+}
+
+// dropMirrorCopies removes the copies when the outage is over, but for those of
+// folders that other processes have taken meanwhile.
+func (b *Backend) dropMirrorCopies() {
 	b.copying.Lock()
 	defer b.copying.Unlock()
-	if err := os.RemoveAll(filepath.Join(b.opts.Dir, mirrorCopy)); err != nil {
-		b.opts.Logger.Error("the copy of the mirror cannot be removed: do it by hand before the next start", "error", err)
+	for _, dir := range append(b.journal.left, b.journal.dir) {
+		copied := filepath.Join(dir, mirrorCopy)
+		if _, err := os.Stat(copied); dir == "" || err != nil {
+			continue
+		}
+		if dir != b.journal.dir {
+			holder, err := openLocal(&b.opts, dir)
+			if err != nil {
+				continue
+			}
+			defer holder.Close()
+		}
+		if err := os.RemoveAll(copied); err != nil {
+			b.opts.Logger.Error("a copy of the mirror cannot be removed: do it by hand before the next start", "dir", copied, "error", err)
+		}
 	}
 }

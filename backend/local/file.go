@@ -34,10 +34,12 @@ const (
 	layoutKey     = "layout"
 	countKey      = "count"
 	checksumSize  = 4
-
-	lockPatience = time.Second // with a process that is about to end
-	keepBuffer   = 1 << 20
+	keepBuffer    = 1 << 20
 )
+
+// ErrLocked says that another process holds the data directory. It is a
+// perdure.ErrUnavailable.
+var ErrLocked = fmt.Errorf("%w: held by another process", perdure.ErrUnavailable)
 
 // file is the data file. It is for one goroutine at a time.
 type file struct {
@@ -50,14 +52,14 @@ type file struct {
 }
 
 // openFile opens the data file in a directory, or makes it.
-func openFile(dir string) (*file, error) {
+func openFile(dir string, lockWait time.Duration) (*file, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: the data directory cannot be made: %w", perdure.ErrUnavailable, err)
 	}
 	f := &file{path: filepath.Join(dir, fileName)}
 	err := f.guard(func() (err error) {
 		f.db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{
-			Timeout:      lockPatience,
+			Timeout:      max(lockWait, time.Millisecond), // zero would wait for ever
 			FreelistType: bbolt.FreelistMapType,
 			NoStatistics: true,
 			OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
@@ -85,7 +87,7 @@ func (f *file) openError(dir string, err error) error {
 	case errors.Is(err, perdure.ErrFormat):
 		return err
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("%w: the data directory %s is held by another process; stop that one, or give this one a directory of its own", perdure.ErrUnavailable, dir)
+		return fmt.Errorf("the data directory %s: %w; stop that one, or give this one a directory of its own", dir, ErrLocked)
 	case errors.As(err, &errno), errors.As(err, &path):
 		return fmt.Errorf("%w: the data file cannot be opened: %w", perdure.ErrUnavailable, err)
 	}

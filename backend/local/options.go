@@ -12,6 +12,7 @@ const (
 	defaultMaxBytes   = 1 << 30
 	defaultFeedLength = 1 << 16
 	defaultTimeout    = time.Second
+	defaultLockWait   = time.Second
 
 	minMaxBytes = 64 << 10
 )
@@ -38,6 +39,11 @@ type Options struct {
 	// FeedLength is how many changes can be read back, at about 150 bytes each.
 	// Defaults to 65,536.
 	FeedLength int
+
+	// LockWait is how long Open waits for another process that holds the
+	// directory, and may be about to end. Defaults to one second; negative is not
+	// at all.
+	LockWait time.Duration
 
 	// Timeout bounds a call whose context has no deadline. Only a write to the
 	// data file takes long enough to meet it. Defaults to one second.
@@ -67,6 +73,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
+	}
+	if o.LockWait == 0 {
+		o.LockWait = defaultLockWait
 	}
 	if o.Now == nil {
 		o.Now = time.Now

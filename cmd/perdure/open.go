@@ -44,6 +44,7 @@ func (a *app) openStore(c *cobra.Command, args []string) (*factory.Instance, err
 		return nil, err
 	}
 	config.SweepInterval = -1 // a glance at a store is no time to clean it
+	config.NoFallback = true  // nor to keep a copy of it
 	address := a.address
 	if address == "" {
 		if address, err = config.Address(); err != nil {

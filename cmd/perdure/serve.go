@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/factory"
 	"github.com/perdure/perdure/server"
 )
@@ -58,7 +59,7 @@ func (a *app) runServe(ctx context.Context) (err error) {
 	s := server.New(instance.Store, server.Options{
 		TTL: config.TTL, MaxRequest: maxRequest(config), Origins: config.Origins, Drain: config.Drain, Logger: logger,
 	})
-	if err := a.announce(instance, listener.Addr()); err != nil {
+	if err := a.announce(announcementOf(ctx, instance, listener.Addr())); err != nil {
 		return err
 	}
 	return s.Serve(ctx, listener)
@@ -92,10 +93,21 @@ type announcement struct {
 	Kind    string `json:"kind"`   // of the store: redis, file or memory
 	Store   string `json:"store"`  // its address, without secrets
 	Why     string `json:"why"`    // this store
+	// State is that of failover, where there is one: "healthy", "degraded", …
+	State string `json:"state,omitempty"`
 }
 
-func (a *app) announce(i *factory.Instance, addr net.Addr) error {
-	up := announcement{Version: readBuild().Version, Listen: addr.String(), Kind: i.Kind, Store: i.Address, Why: i.Why}
+// announcement is what there is to tell of an instance, and a note for a reader.
+func announcementOf(ctx context.Context, i *factory.Instance, addr net.Addr) (up announcement, note string) {
+	up = announcement{Version: readBuild().Version, Listen: addr.String(), Kind: i.Kind, Store: i.Address, Why: i.Why}
+	if i.Kind == "redis" {
+		health, fails := i.Health(ctx)
+		up.State, note = string(health.State), outlook(health, fails)
+	}
+	return up, note
+}
+
+func (a *app) announce(up announcement, note string) error {
 	if a.json {
 		return json.NewEncoder(a.stdout).Encode(up)
 	}
@@ -104,9 +116,19 @@ store: %s
 why:   %s
 try:   curl -H 'Content-Type: application/json' -d '{"userId":"ada"}' http://%s/perdure.v1.SessionService/CreateSession
 `, up.Version, up.Listen, up.Store, up.Why, up.Listen)
-	if up.Kind == "redis" {
-		text += "note:  failover is not in this version: while Redis is away, calls answer unavailable\n"
-	}
-	_, err := fmt.Fprint(a.stdout, text)
+	_, err := fmt.Fprint(a.stdout, text+note)
 	return err
+}
+
+// outlook says what becomes of sessions when Redis goes away, or now that it is.
+func outlook(h failover.Health, fails bool) string {
+	switch {
+	case !fails:
+		return "note:  REDIS_FALLBACK_ENABLED is false: while Redis is away, calls answer unavailable\n"
+	case !h.Redis.Available:
+		return "note:  Redis is away (" + printable(h.Reason) + "): sessions are served from here and merged when it is back\n"
+	case !h.JournalDurable:
+		return "note:  what is written while Redis is away is in memory alone: set PERDURE_DATA_DIR\n"
+	}
+	return "note:  while Redis is away, sessions are served from here and merged when it is back\n"
 }

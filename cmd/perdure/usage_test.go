@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/factory"
 )
 
@@ -83,10 +84,11 @@ func TestAnnouncement(t *testing.T) {
 	var stdout strings.Builder
 	a := &app{stdout: &stdout}
 	address := fakeAddr("127.0.0.1:8420")
-	if err := a.announce(&factory.Instance{Kind: "redis", Address: "redis://h:1", Why: "because"}, address); err != nil {
+	up := announcement{Kind: "redis", Store: "redis://h:1", Why: "because", Listen: address.String()}
+	if err := a.announce(up, outlook(failover.Health{}, false)); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"http://127.0.0.1:8420", "redis://h:1", "because", "curl ", "CreateSession", "failover"} {
+	for _, want := range []string{"http://127.0.0.1:8420", "redis://h:1", "because", "curl ", "CreateSession", "REDIS_FALLBACK_ENABLED"} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("%q is not said in\n%s", want, &stdout)
 		}
@@ -100,8 +102,8 @@ func (a fakeAddr) String() string { return string(a) }
 
 // TestServeWarns: what is set in vain is said at start.
 func TestServeWarns(t *testing.T) {
-	d := startDaemon(t, "PERDURE_DATA_DIR=none", "REDIS_MAX_RETRIES=7")
-	if r := d.end(); r.code != exitOK || !strings.Contains(r.stderr, "REDIS_MAX_RETRIES=7 has no effect") {
+	d := startDaemon(t, "PERDURE_DATA_DIR=none", "SESSION_STORE_REPLICATION_ENABLED=true")
+	if r := d.end(); r.code != exitOK || !strings.Contains(r.stderr, "SESSION_STORE_REPLICATION_ENABLED=true has no effect") {
 		t.Errorf("%+v", r)
 	}
 }
