@@ -9,6 +9,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
+	"github.com/perdure/perdure/backend/redis"
 )
 
 // journals is the directory in Config.DataDir where processes that fail over keep
@@ -29,7 +30,7 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 	backend, err := failover.Open(ctx, failover.Options{
 		Open: func(ctx context.Context) (perdure.Backend, error) {
 			front, err := c.openRedis(ctx, address, true, logger)
-			if first && err != nil && !errors.Is(err, perdure.ErrUnavailable) {
+			if first && err != nil && (!errors.Is(err, perdure.ErrUnavailable) || errors.Is(err, redis.ErrEviction)) {
 				wrong = err
 			}
 			first = false

@@ -17,6 +17,9 @@ const password = "hunter2/?@:%"
 
 func open(t *testing.T, config factory.Config) *factory.Instance {
 	t.Helper()
+	if config.DataDir == "" {
+		config.DataDir = t.TempDir()
+	}
 	i, err := factory.Open(t.Context(), config, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +80,7 @@ func TestRedisOverTLS(t *testing.T) {
 		}
 	}
 	stranger := factory.Config{RedisURL: "rediss://" + server.Addr()}
+	stranger.NoFallback = true
 	if _, err := factory.Open(t.Context(), stranger, nil); !errors.Is(err, perdure.ErrUnavailable) {
 		t.Errorf("a server with a certificate that nobody vouches for: %v", err)
 	}
@@ -89,7 +93,7 @@ func TestRedisIsNotThere(t *testing.T) {
 	wrong := "redis://:" + url.QueryEscape("hunter2 too") + "@" + server.Addr()
 	check := func(address string, words ...string) {
 		t.Helper()
-		_, err := factory.Open(t.Context(), factory.Config{RedisURL: address}, nil)
+		_, err := factory.Open(t.Context(), factory.Config{RedisURL: address, NoFallback: true}, nil)
 		if !errors.Is(err, perdure.ErrUnavailable) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%v", err)
 		}
@@ -106,11 +110,11 @@ func TestRedisIsNotThere(t *testing.T) {
 	check(server.URL(), "refused")
 
 	var invalid *perdure.InvalidError
-	_, err := factory.Open(t.Context(), factory.Config{RedisURL: "redis://h/notadatabase"}, nil)
+	_, err := factory.Open(t.Context(), factory.Config{RedisURL: "redis://h/notadatabase", DataDir: factory.DataDirNone}, nil)
 	if !errors.As(err, &invalid) || invalid.Field != "REDIS_URL" {
 		t.Errorf("%v", err)
 	}
-	_, err = factory.Open(t.Context(), factory.Config{RedisURL: server.URL(), RedisCAFile: "/does/not/exist"}, nil)
+	_, err = factory.Open(t.Context(), factory.Config{RedisURL: server.URL(), RedisCAFile: "/does/not/exist", DataDir: factory.DataDirNone}, nil)
 	if err == nil || !strings.Contains(err.Error(), "/does/not/exist") {
 		t.Errorf("%v", err)
 	}

@@ -19,8 +19,8 @@ const (
 func Variables() []Variable {
 	return []Variable{
 		{"SESSION_STORE_TYPE", "auto", "auto, redis or memory", "auto is Redis if REDIS_URL is set, else memory: the embedded store"},
-		{"PERDURE_DATA_DIR", "./perdure-data", "the path of a directory, or none", "the file of the embedded store, and with Redis what is written while it is away; none: in memory alone"},
-		{"PERDURE_MAX_MEMORY", "1GiB", "a size from 1MiB", "bound on the memory of the embedded store, or of what is kept for an outage of Redis"},
+		{"PERDURE_DATA_DIR", "./perdure-data", "the path of a directory, or none", "embedded store, and what is written while Redis is away"},
+		{"PERDURE_MAX_MEMORY", "1GiB", "a size from 1MiB", "bound on the embedded store, and on what is kept for an outage"},
 
 		{"REDIS_URL", "", "redis://host:port or rediss://host:port, with user:password@, /database, commas between the hosts of a Cluster, ?master_name= for Sentinel", "where Redis or Valkey is; never shown"},
 		{"REDIS_URL_FILE", "", "the path of a file that holds what REDIS_URL would, which is then not set", "REDIS_URL as a mounted secret"},
@@ -33,13 +33,13 @@ func Variables() []Variable {
 		{"PERDURE_REDIS_REFUSE_EVICTION", "false", allowedBool, "do not start on a Redis that may evict live sessions"},
 		{"PERDURE_NEAR_CACHE", "64MiB", "a size from 1MiB, or -1 for none", "bound on the cache of sessions read from Redis"},
 		{"REDIS_FALLBACK_ENABLED", "true", allowedBool, "carry on while Redis is away; false: its outage is one"},
-		{"REDIS_MAX_RETRIES", "3", "a number from 0 to 65535", "how often a failed call is tried again where a probe finds Redis well"},
-		{"REDIS_RETRY_DELAY", "1000", "a number of milliseconds from 10, or a duration such as 1s", "milliseconds between attempts to reach Redis in an outage"},
+		{"REDIS_MAX_RETRIES", "3", "a number from 0 to 65535", "how often a failed call is tried again, if Redis is well"},
+		{"REDIS_RETRY_DELAY", "1000", "a number of milliseconds from 10, or a duration such as 1s", "milliseconds between attempts to reach Redis"},
 		{"REDIS_HEALTH_CHECK_INTERVAL", "30000", "a number of milliseconds from 100, or a duration such as 30s", "milliseconds between probes while all is well"},
-		{"PERDURE_MIRROR", "seen", "seen or full", "what is kept for an outage: the sessions seen here, or all"},
+		{"PERDURE_MIRROR", "seen", "seen or full", "what is kept for an outage: sessions seen here, or all"},
 		{"PERDURE_OUTAGE", "serve", "serve, read-only or refuse", "what is done in an outage"},
 		{"PERDURE_OUTAGE_MAX_AGE", "0", "a duration from 1s, or 0 for no bound", "how old what is served in an outage may be"},
-		{"PERDURE_DATA_LOSS", "re-seed", "re-seed or re-login", "where Redis comes back without its data: fill it again, or have people log in again"},
+		{"PERDURE_DATA_LOSS", "re-seed", "re-seed or re-login", "if Redis comes back without data: fill it, or have people log in"},
 
 		{"REDIS_SESSION_TTL", "86400", "a duration from 1s", "life of a session that asks for none"},
 		{"PERDURE_MAX_TTL", "9600h", "a duration not below REDIS_SESSION_TTL", "longest life that a session may ask for"},

@@ -49,6 +49,10 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 	return findings, nil
 }
 
+// ErrEviction says that a server may evict live sessions, which
+// Options.RefuseEviction does not allow. It is a perdure.ErrUnavailable.
+var ErrEviction = fmt.Errorf("%w: the server evicts keys", perdure.ErrUnavailable)
+
 // refuseEviction returns an error if a server evicts keys and the options say to
 // refuse that.
 func (b *Backend) refuseEviction(ctx context.Context) error {
@@ -61,7 +65,7 @@ func (b *Backend) refuseEviction(ctx context.Context) error {
 	}
 	for i := range servers {
 		if f := servers[i].eviction(); f.Severity > perdure.SeverityOK {
-			return fmt.Errorf("%w: maxmemory-policy of %s is %s, and RefuseEviction is set; %s", perdure.ErrUnavailable, servers[i].address, f.Found, f.Advice)
+			return fmt.Errorf("%w: maxmemory-policy of %s is %s, and RefuseEviction is set; %s", ErrEviction, servers[i].address, f.Found, f.Advice)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -40,8 +41,22 @@ func TestOnRedis(t *testing.T) {
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if r := refused(t, env...); r.code != exitError || !strings.Contains(r.stderr, server.Addr()) || strings.Contains(r.stderr, "hunter2") {
+	if r := refused(t, append(env, "REDIS_FALLBACK_ENABLED=false")...); r.code != exitError || !strings.Contains(r.stderr, server.Addr()) || strings.Contains(r.stderr, "hunter2") {
 		t.Errorf("serve without Redis: %+v", r)
+	}
+	status, body := readiness(t, d.url())
+	if status != http.StatusOK || !strings.Contains(body, "redis degraded") {
+		t.Errorf("the daemon without Redis: %d %s", status, body)
+	}
+	later := startDaemon(t, env...)
+	if later.up.State != "degraded" {
+		t.Errorf("announced %+v", later.up)
+	}
+	if kept := later.create(`{"userId":"ada"}`); kept.ID == "" {
+		t.Error("no session without Redis")
+	}
+	if r := later.end(); r.code != exitOK || strings.Contains(r.stderr, "hunter2") {
+		t.Errorf("serve that has never seen Redis: %+v", r)
 	}
 	for _, args := range [][]string{{"list"}, {"doctor"}, {"list", "--store", server.URL()}} {
 		r := cli(t, env, args...)
@@ -55,7 +70,7 @@ func TestOnRedis(t *testing.T) {
 // do about it, and serve warns of it.
 func TestDoctorOnRedis(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Config: []string{"maxmemory 100mb", "maxmemory-policy allkeys-lru"}})
-	env := []string{"REDIS_URL=" + server.URL(), "REDIS_MAX_RETRIES=9"}
+	env := []string{"REDIS_URL=" + server.URL(), "SESSION_STORE_REPLICATION_ENABLED=true"}
 	r := cli(t, env, "doctor", "--json")
 	reports := decode[map[string]any](t, r.stdout)
 	if len(reports) != 1 {
@@ -67,7 +82,7 @@ func TestDoctorOnRedis(t *testing.T) {
 		f := f.(map[string]any)
 		found = found || strings.Contains(f["found"].(string), "allkeys-lru") && f["advice"] != "" && f["severity"] != "ok"
 	}
-	if !found || !strings.Contains(r.stdout, "REDIS_MAX_RETRIES=9") {
+	if !found || !strings.Contains(r.stdout, "SESSION_STORE_REPLICATION_ENABLED=true") {
 		t.Errorf("findings: %s", r.stdout)
 	}
 	if (worst["severity"] == "error") != (r.code == exitError) {

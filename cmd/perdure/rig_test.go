@@ -65,14 +65,16 @@ func launch(t *testing.T, env ...string) *daemonProcess {
 	d := &daemonProcess{t: t, stop: stop, done: make(chan result, 1)}
 	reader, writer := io.Pipe()
 	var stderr bytes.Buffer
-	env = append([]string{"PERDURE_LISTEN=127.0.0.1:0", "PERDURE_DRAIN=-1"}, env...)
+	env = append([]string{"PERDURE_LISTEN=127.0.0.1:0", "PERDURE_DRAIN=-1", "PERDURE_DATA_DIR=" + t.TempDir()}, env...)
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		code := run(ctx, []string{"serve", "--json"}, env, strings.NewReader(""), writer, &stderr)
 		writer.Close()
 		d.done <- result{code, "", stderr.String()}
 	}()
 	lines := bufio.NewReader(reader)
-	t.Cleanup(stop)
+	t.Cleanup(func() { stop(); <-ended })
 	line, err := lines.ReadString('\n')
 	if err != nil {
 		return d
