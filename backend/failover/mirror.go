@@ -27,7 +27,9 @@ func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
 		return nil, err
 	}
 	merger := perdure.Merger{Backend: b, Clock: clock, Codec: o.Codec}
-	return &mirror{Backend: b, merger: merger, now: o.Now, full: o.Mirror == MirrorFull}, nil
+	m := &mirror{Backend: b, merger: merger, now: o.Now, full: o.Mirror == MirrorFull}
+	m.inStep()
+	return m, nil
 }
 
 // learn takes in a record that the front store has, and returns it joined with
@@ -98,11 +100,7 @@ func (m *mirror) touched(id string, at perdure.Millis) (tomb perdure.Record) {
 
 // age is how long ago the mirror was last in step.
 func (m *mirror) age() time.Duration {
-	synced := m.synced.Load()
-	if synced == 0 {
-		return 0
-	}
-	return max(0, m.now().Sub(time.UnixMilli(synced)))
+	return max(0, m.now().Sub(time.UnixMilli(m.synced.Load())))
 }
 
 func (m *mirror) inStep() { m.synced.Store(m.now().UnixMilli()) }

@@ -61,9 +61,11 @@ func (b *Backend) openMirrorCopy(dir string) (*local.Backend, error) {
 func (b *Backend) restoreMirror() {
 	for _, dir := range append(b.journal.left, b.journal.dir) {
 		copied := filepath.Join(dir, mirrorCopy)
-		if _, err := os.Stat(copied); dir == "" || err != nil {
+		made, err := os.Stat(copied)
+		if dir == "" || err != nil {
 			continue
 		}
+		b.mirror.synced.Store(min(b.mirror.synced.Load(), made.ModTime().UnixMilli()))
 		if err := b.learnCopy(copied); err != nil {
 			b.opts.Logger.Warn("a copy of the mirror cannot be read", "dir", copied, "error", err)
 		}
