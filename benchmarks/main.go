@@ -110,7 +110,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 func measure(ctx context.Context, o options, out, progress io.Writer) error {
 	began := time.Now()
 	report := report{Machine: inspectMachine(ctx), Setting: o.setting()}
-	for _, s := range []stage{newRedisStage(o), newFootprintStage(o), newInvalidationStage(o), newEmbeddedStage(o), newServeStage(o)} {
+	for _, s := range []stage{newRedisStage(o), newFootprintStage(o), newInvalidationStage(o), newEmbeddedStage(o), newServeStage(o), newFailoverStage(o), newOutageStage(o)} {
 		found, err := play(ctx, s, o.only, progress)
 		if err != nil {
 			return err

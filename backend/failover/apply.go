@@ -11,9 +11,15 @@ import (
 func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
 	if st := b.status.Load(); st.state == Healthy {
 		results, err := st.front.Apply(ctx, batches)
-		if err == nil && !anyUnavailable(results) {
+		if err == nil {
+			err = anyUnavailable(results)
+		}
+		if err == nil {
 			b.acknowledge(ctx, st, batches, results)
 			return results, nil
+		}
+		if again, _ := b.again(ctx, st, err); !again {
+			return results, err
 		}
 	}
 	results := make([]perdure.Result, len(batches))
@@ -97,13 +103,14 @@ func recognise(batch perdure.Batch, r *perdure.Result) {
 	}
 }
 
-func anyUnavailable(results []perdure.Result) bool {
+// anyUnavailable is the first error of a batch that may be tried again.
+func anyUnavailable(results []perdure.Result) error {
 	for i := range results {
-		if errors.Is(results[i].Err, perdure.ErrUnavailable) {
-			return true
+		if err := results[i].Err; errors.Is(err, perdure.ErrUnavailable) {
+			return err
 		}
 	}
-	return false
+	return nil
 }
 
 func idsOf(batches []perdure.Batch) (ids []string) {

@@ -171,13 +171,19 @@ func serve[T any](ctx context.Context, b *Backend, s served[T]) (T, error) {
 			continue
 		}
 		v, err := online(ctx, b, st, s)
-		if err == nil || !errors.Is(err, perdure.ErrUnavailable) || errors.Is(err, errElsewhere) || ctx.Err() != nil {
-			return v, err
-		}
-		if b.confirm(ctx, st, err) && attempt >= b.opts.MaxRetries {
+		if again, well := b.again(ctx, st, err); !again || well && attempt >= b.opts.MaxRetries {
 			return v, err
 		}
 	}
+}
+
+// again reports whether a call that ended so may be tried again, and whether the
+// front store is well, which a probe has then found out.
+func (b *Backend) again(ctx context.Context, st *status, err error) (again, well bool) {
+	if err == nil || !errors.Is(err, perdure.ErrUnavailable) || errors.Is(err, errElsewhere) || ctx.Err() != nil {
+		return false, false
+	}
+	return true, b.confirm(ctx, st, err)
 }
 
 func online[T any](ctx context.Context, b *Backend, st *status, s served[T]) (T, error) {
@@ -214,10 +220,16 @@ func (b *Backend) unavailable(st *status, why string) error {
 // Get returns what is stored under the id.
 func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 	if st := b.status.Load(); st.state == Healthy {
-		if r, err := st.front.Get(ctx, id); err == nil {
-			if r, err = b.agree(ctx, st, id, r); err == nil {
-				return r, nil
-			}
+		// What is cached was read through here before, and agreed on then.
+		if r, ok := b.cached(st, id); ok {
+			return r, nil
+		}
+		r, err := st.front.Get(ctx, id)
+		if err == nil {
+			r, err = b.agree(ctx, st, id, r)
+		}
+		if again, _ := b.again(ctx, st, err); !again {
+			return r, err
 		}
 	}
 	return serve(ctx, b, served[perdure.Record]{
@@ -231,6 +243,20 @@ func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 		},
 		offline: func(ctx context.Context, st *status) (perdure.Record, error) { return b.offlineGet(ctx, st, id) },
 	})
+}
+
+// Cached is implemented by a front store that has a near cache.
+type Cached interface {
+	// Cached returns a record that is in it.
+	Cached(id string) (perdure.Record, bool)
+}
+
+func (b *Backend) cached(st *status, id string) (perdure.Record, bool) {
+	front, ok := st.front.(Cached)
+	if !ok || b.closed.Load() {
+		return perdure.Record{}, false
+	}
+	return front.Cached(id)
 }
 
 // Load is Get of many.

@@ -75,7 +75,7 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 		if err != nil {
 			return err
 		}
-		if err := b.reconcilePage(ctx, b.status.Load().front, page.Records, func() {}); err != nil {
+		if _, err := b.reconcilePage(ctx, b.status.Load().front, page.Records, func() {}); err != nil {
 			return err
 		}
 		if after = page.Next; after == "" {
@@ -156,24 +156,26 @@ func (b *Backend) reconcile(ctx context.Context, front perdure.Backend, found fu
 		if err != nil {
 			return err
 		}
-		if err := b.reconcilePage(ctx, front, records, found); err != nil {
+		merged, err := b.reconcilePage(ctx, front, records, found)
+		if err != nil {
 			return err
 		}
-		if err := pace.wait(ctx, len(records)); err != nil {
+		// To compare a record costs the server little beside a merge.
+		if err := pace.wait(ctx, merged+len(records)/20); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, records []perdure.Record, found func()) error {
+func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, records []perdure.Record, found func()) (merges int, err error) {
 	ids := make([]string, len(records))
 	for i := range records {
 		ids[i] = records[i].ID
 	}
 	stored, err := front.Load(ctx, ids)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	now := perdure.MillisOf(b.opts.Now())
 	var gone []perdure.Record
@@ -187,19 +189,19 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 		}
 	}
 	if len(gone) == 0 {
-		return nil
+		return 0, nil
 	}
 	found()
 	for _, merged := range b.merger(front).MergeAll(ctx, gone) {
 		if merged.Err != nil {
-			return merged.Err
+			return 0, merged.Err
 		}
 		if merged.Changed {
 			b.metrics.lost.Add(1)
 		}
 		b.mirror.learn(&merged.Record, perdure.Version{})
 	}
-	return nil
+	return len(gone), nil
 }
 
 // recent reports whether the record was written or read within the window.

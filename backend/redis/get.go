@@ -28,6 +28,13 @@ func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 	return r, err
 }
 
+// Cached returns a record that is in the near cache: what Get would return without
+// a round trip.
+func (b *Backend) Cached(id string) (perdure.Record, bool) {
+	r, found, _ := b.near.get(id)
+	return r, found && r.Exists()
+}
+
 // fetch gets one key.
 func (b *Backend) fetch(ctx context.Context, key string) (rueidis.RedisMessage, error) {
 	if b.link.cluster {

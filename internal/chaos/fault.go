@@ -108,6 +108,7 @@ func handOver(ctx context.Context, s *stage) error {
 // cutOff takes the network from the first process.
 func cutOff(d faultproxy.Direction) func(context.Context, *stage) error {
 	return func(ctx context.Context, s *stage) error {
+		s.struck = time.Now()
 		s.members[0].proxy.Blackhole(d)
 		s.hold(ctx)
 		return s.members[0].proxy.Heal()
@@ -116,6 +117,7 @@ func cutOff(d faultproxy.Direction) func(context.Context, *stage) error {
 
 // refuse has the first process find no server where Redis was.
 func refuse(ctx context.Context, s *stage) error {
+	s.struck = time.Now()
 	s.members[0].proxy.Refuse()
 	s.hold(ctx)
 	return s.members[0].proxy.Heal()

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/failover"
+	"github.com/perdure/perdure/internal/redistest"
+)
+
+// journalled is how many sessions are created in the outage that a recovery is
+// measured after.
+const journalled = 100_000
+
+// outageStage is a store that fails over, with a server that comes and goes, and
+// an embedded store beside it.
+type outageStage struct {
+	options    options
+	population population
+	server     *redistest.Server
+	guarded    guarded
+	other      *perdure.Store // of a process without failover
+	embedded   *perdure.Store
+	ids, own   []string // of the guarded store and of the embedded one
+}
+
+func newOutageStage(o options) *outageStage { return &outageStage{options: o} }
+
+func (s *outageStage) trials() []trial {
+	return []trial{
+		{name: "Outage: noticed", run: s.noticed},
+		{name: "Outage: Get", run: s.get},
+		{name: "Outage: recovery", run: s.recovery},
+	}
+}
+
+func (s *outageStage) open(ctx context.Context) (err error) {
+	if s.population, err = newPopulation(ctx); err != nil {
+		return err
+	}
+	if s.server, err = redistest.Launch(ctx, redistest.Options{Config: []string{"appendonly yes"}}); err != nil {
+		return err
+	}
+	if s.guarded, err = openGuarded(ctx, s.server.URL()); err != nil {
+		return err
+	}
+	if s.other, err = openStore(ctx, s.server.URL(), nearCacheOff); err != nil {
+		return err
+	}
+	if s.embedded, err = openMemory(); err != nil {
+		return err
+	}
+	if s.ids, err = createMany(ctx, s.guarded.Store, s.options.goroutines, s.options.sessions, s.data); err != nil {
+		return err
+	}
+	s.own, err = createMany(ctx, s.embedded, s.options.goroutines, s.options.sessions, s.data)
+	return err
+}
+
+func (s *outageStage) close() error {
+	errs := []error{s.guarded.close()}
+	for _, store := range []*perdure.Store{s.other, s.embedded} {
+		if store != nil {
+			errs = append(errs, store.Close())
+		}
+	}
+	if s.server != nil {
+		errs = append(errs, s.server.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *outageStage) data(i int) perdure.Data {
+	return data(userID(i/sessionsPerUser), s.population.metadata)
+}
+
+// noticed is how long a write takes that meets the outage: the first one.
+func (s *outageStage) noticed(ctx context.Context) (findings, error) {
+	kinds := []struct {
+		name       string
+		stop, mend func() error
+		most       float64
+	}{
+		{"Outage: hang until served without Redis", s.server.Stop, s.server.Continue, 1500},
+		{"Outage: refusal until served without Redis", s.server.Kill, func() error { return s.server.Restart(ctx) }, 100},
+	}
+	var found findings
+	for _, kind := range kinds {
+		var took []float64
+		for range s.options.rounds {
+			if err := kind.stop(); err != nil {
+				return found, err
+			}
+			began := time.Now()
+			if _, err := s.guarded.Touch(ctx, s.ids[0]); err != nil {
+				return found, err
+			}
+			took = append(took, millis(time.Since(began)))
+			if err := kind.mend(); err != nil {
+				return found, err
+			}
+			if _, err := s.guarded.await(ctx, failover.Healthy); err != nil {
+				return found, err
+			}
+		}
+		spread := spreadOf(took)
+		found.rows = append(found.rows, row{
+			Operation: kind.name, Perdure: figure{"median", spread.Median, unitMillis}, Ratio: spread, Target: target{Most: kind.most},
+		})
+	}
+	return found, nil
+}
+
+// get reads in an outage.
+func (s *outageStage) get(ctx context.Context) (findings, error) {
+	if err := s.server.Kill(); err != nil {
+		return findings{}, err
+	}
+	if _, err := s.guarded.await(ctx, failover.Degraded); err != nil {
+		return findings{}, err
+	}
+	read := func(store *perdure.Store, ids []string) func(context.Context) (operation, error) {
+		return always(func(ctx context.Context, w *worker) error {
+			session, err := store.Get(ctx, ids[w.rng.IntN(len(ids))])
+			return s.population.check(&session, err)
+		})
+	}
+	found, err := newContest(s.options, "Outage: Get", meter{},
+		side{name: "without Redis", start: read(s.guarded.Store, s.ids)},
+		side{name: "embedded store", start: read(s.embedded, s.own), target: 0.5},
+	).run(ctx)
+	if err != nil {
+		return found, err
+	}
+	p99 := found.costs[0].P99 / 1e3
+	found.rows = append(found.rows, row{
+		Operation: "Outage: Get, p99", Perdure: figure{"p99", p99, unitMillis}, Ratio: spread{p99, p99, p99}, Target: target{Most: 1},
+	})
+	if err := s.server.Restart(ctx); err != nil {
+		return found, err
+	}
+	_, err = s.guarded.await(ctx, failover.Healthy)
+	return found, err
+}
+
+// recovery is how long the merge of what was written in an outage takes, and what
+// others notice of it.
+func (s *outageStage) recovery(ctx context.Context) (found findings, err error) {
+	if err := s.server.Kill(); err != nil {
+		return found, err
+	}
+	if _, err := s.guarded.Touch(ctx, s.ids[0]); err != nil {
+		return found, err
+	}
+	if _, err := createMany(ctx, s.guarded.Store, 4*s.options.goroutines, journalled, s.data); err != nil {
+		return found, err
+	}
+	if err := s.server.Restart(ctx); err != nil {
+		return found, err
+	}
+	if _, err := s.guarded.await(ctx, failover.Recovering); err != nil {
+		return found, err
+	}
+	over, stop := context.WithCancel(ctx)
+	reads := make(chan []time.Duration, 1)
+	go func() { reads <- s.watch(over) }()
+	took, err := s.guarded.await(ctx, failover.Healthy)
+	stop()
+	delays := <-reads
+	if err != nil {
+		return found, err
+	}
+	if h := s.guarded.failover.Health(ctx); h.JournalDepth > 0 || h.Replayed < journalled {
+		return found, fmt.Errorf("%w: %+v", errWrong, h)
+	}
+	slices.Sort(delays)
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+		most  float64
+	}{
+		{fmt.Sprintf("Outage: recovery of %d journalled writes", journalled), took, 10_000},
+		{"Outage: Get of another process meanwhile, p99", percentile(delays, 99), 5},
+	} {
+		value := millis(f.value)
+		found.rows = append(found.rows, row{
+			Operation: f.name, Perdure: figure{"", value, unitMillis}, Ratio: spread{value, value, value}, Target: target{Most: f.most},
+		})
+	}
+	return found, nil
+}
+
+// watch reads through another process, a few hundred times a second, and returns
+// how long each read took.
+func (s *outageStage) watch(ctx context.Context) (took []time.Duration) {
+	ticks := time.NewTicker(2 * time.Millisecond)
+	defer ticks.Stop()
+	for i := 0; ctx.Err() == nil; i++ {
+		<-ticks.C
+		began := time.Now()
+		if _, err := s.other.Get(ctx, s.ids[i%len(s.ids)]); err == nil {
+			took = append(took, time.Since(began))
+		}
+	}
+	return took
+}
