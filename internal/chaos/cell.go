@@ -23,6 +23,7 @@ type Cell struct {
 	wrap         func(*site) func(front perdure.Backend) perdure.Backend
 	afterKill    func(*member) error
 	maxClockSkew time.Duration
+	bareOthers   bool // only the first process fails over: the others' mirrors would heal the bug
 }
 
 // Bound is where the promise ends in a cell. What falls under it is counted by

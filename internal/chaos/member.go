@@ -53,6 +53,7 @@ func openMember(ctx context.Context, index int, cell *Cell, site *site, dir stri
 		Log: filepath.Join(dir, "log"), MaxClockSkew: cell.maxClockSkew,
 		now:    func() time.Time { return time.Now().Add(time.Duration(m.offset.Load())) },
 		notify: m.shifted,
+		bare:   cell.bareOthers && index > 0,
 	}
 	if cell.wrap != nil {
 		m.settings.wrap = cell.wrap(site)

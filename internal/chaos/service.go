@@ -29,12 +29,13 @@ type settings struct {
 	now    func() time.Time
 	wrap   func(front perdure.Backend) perdure.Backend
 	notify func(state failover.State)
+	bare   bool // no failover
 }
 
 // service is one perdure process, as a client sees it.
 type service struct {
 	store    *perdure.Store
-	failover *failover.Backend
+	failover *failover.Backend // nil where it is bare
 	log      *os.File
 }
 
@@ -54,6 +55,14 @@ func openService(ctx context.Context, s settings) (*service, error) {
 			return s.wrap(front), nil
 		}
 		return front, nil
+	}
+	if s.bare {
+		front, err := open(ctx)
+		if err != nil {
+			return nil, errors.Join(err, v.log.Close())
+		}
+		v.store, err = perdure.New(front, perdure.Options{Now: s.now, SweepInterval: time.Second})
+		return v, err
 	}
 	v.failover, err = failover.Open(ctx, failover.Options{
 		Open: open, Dir: s.Dir, Mirror: s.Mirror, RecoveryRate: s.RecoveryRate, Now: s.now, Logger: logger,
@@ -97,6 +106,10 @@ func (v *service) do(ctx context.Context, q Request) Reply {
 	case Revoke:
 		_, err = v.store.RevokeUser(ctx, q.User)
 	case Health:
+		if v.failover == nil {
+			p.State = string(failover.Healthy)
+			break
+		}
 		h := v.failover.Health(ctx)
 		p.State, p.Pending, p.Refused = string(h.State), h.JournalDepth, h.Refused
 	case Limit:
