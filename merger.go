@@ -30,14 +30,15 @@ type Merged struct {
 	// Killed is true where the record came as a session and met its death here:
 	// a tombstone, an epoch of its user, or the end of its parent.
 	Killed bool
+	// Met is true where another record of its id was stored already.
+	Met bool
 	// Err is why the record could not be merged.
 	Err error
 }
 
 // Merge joins the record with what the backend holds under its id and stores
 // the result. A tombstone ends the successors of the session it stands for; an
-// epoch ends the sessions that it kills. Merge epochs and tombstones before
-// sessions: then nothing dead is visible in between.
+// epoch ends the sessions that it kills.
 //
 // It returns ErrInvalid for a session whose expiry is past its horizon,
 // ErrFormat for a body that cannot be read, and what Backend.Apply returns.
@@ -46,31 +47,39 @@ func (m *Merger) Merge(ctx context.Context, r Record) (Merged, error) {
 	return merged, merged.Err
 }
 
-// MergeAll merges many records, in one or two calls of Backend.Apply where few
-// meet another writer or a revocation. The results are aligned with the records,
-// each with an error of its own.
+// MergeAll merges many records: those that meet nothing in one call of
+// Backend.Apply, the others in as few more as that takes. What ends sessions comes
+// before sessions, so that nothing dead is visible in between. The results are
+// aligned with the records, each with an error of its own.
 func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
-	merged := make([]Merged, len(records))
 	puts := make([]put, len(records))
-	pending := make([]*put, 0, len(records))
+	var ends, sessions []*put
 	for i, r := range records {
 		p := &puts[i]
 		p.Write = Write{Op: OpPut, Record: r, Reason: ReasonMerged}
-		if r.Kind == KindEpoch {
-			p.Reason = ReasonUserRevoked
-		}
 		p.resolve = m.join(&p.Write)
-		if p.err = checkIncoming(&r); p.err == nil {
-			pending = append(pending, p)
+		switch p.err = checkIncoming(&r); {
+		case p.err != nil:
+		case r.Kind == KindSession:
+			sessions = append(sessions, p)
+		case r.Kind == KindEpoch:
+			p.Reason = ReasonUserRevoked
+			fallthrough
+		default:
+			ends = append(ends, p)
 		}
 	}
-	m.settle(ctx, pending...)
-	m.endAll(ctx, puts)
+	for _, some := range [][]*put{ends, sessions} {
+		m.settle(ctx, some...)
+		m.endAll(ctx, some)
+	}
+	merged := make([]Merged, len(records))
 	for i := range puts {
 		p := &puts[i]
-		if merged[i].Err = p.err; p.err == nil {
+		merged[i] = Merged{Err: p.err}
+		if p.err == nil {
 			killed := records[i].Kind == KindSession && p.Record.Kind == KindTombstone
-			merged[i] = Merged{Record: p.Record, Changed: p.changed, Killed: killed}
+			merged[i] = Merged{Record: p.Record, Changed: p.changed, Killed: killed, Met: p.met}
 		}
 	}
 	return merged
@@ -82,11 +91,10 @@ const parallel = 32
 
 // endAll ends what the merged records end: the successors of a tombstone, the
 // sessions of the user that an epoch kills.
-func (m *Merger) endAll(ctx context.Context, puts []put) {
+func (m *Merger) endAll(ctx context.Context, puts []*put) {
 	var all sync.WaitGroup
 	slots := make(chan struct{}, parallel)
-	for i := range puts {
-		p := &puts[i]
+	for _, p := range puts {
 		epoch := p.Record.Kind == KindEpoch
 		if p.err != nil || !epoch && (p.Record.Kind != KindTombstone || p.Record.Body == "") {
 			continue
@@ -134,6 +142,7 @@ type put struct {
 	// with its absence (the zero Record).
 	resolve func(stored Record) (Record, error)
 	changed bool // false where the store held all of it already
+	met     bool // a record of its id
 	err     error
 }
 
@@ -175,6 +184,7 @@ func (m *Merger) advance(p *put, result *Result) (done bool) {
 		p.err = m.obstacle(&p.Write, *stored)
 		return p.err != nil
 	}
+	p.met = p.met || stored.Exists()
 	if p.Record, p.err = p.resolve(*stored); p.err != nil {
 		return true
 	}

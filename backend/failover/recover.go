@@ -1,7 +1,6 @@
 package failover
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -84,17 +83,11 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 	}
 }
 
-// settle merges records of the journal into the front store, ends first, and
-// forgets them. A record that the front store does not take is kept out of the
+// settle merges records of the journal into the front store and forgets them. A record that the front store does not take is kept out of the
 // way: it is counted, logged, and tried again later.
 func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []perdure.Record) error {
 	if len(records) == 0 {
 		return nil
-	}
-	slices.SortStableFunc(records, func(r, s perdure.Record) int { return cmp.Compare(s.Kind, r.Kind) })
-	sessions := slices.IndexFunc(records, func(r perdure.Record) bool { return r.Kind == perdure.KindSession })
-	if sessions > 0 {
-		return errors.Join(b.settle(ctx, front, records[:sessions]), b.settle(ctx, front, records[sessions:]))
 	}
 	var settled []perdure.Record
 	var failed error
