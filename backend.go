@@ -79,6 +79,23 @@ type Backend interface {
 	Close() error
 }
 
+// As finds in a backend one that is a T: itself, or, where it has a method
+// Unwrap() Backend, what that returns, and so on. It is to backends what
+// errors.As is to errors.
+func As[T any](b Backend) (found T, ok bool) {
+	for b != nil {
+		if found, ok = b.(T); ok {
+			return found, true
+		}
+		wrapper, wraps := b.(interface{ Unwrap() Backend })
+		if !wraps {
+			break
+		}
+		b = wrapper.Unwrap()
+	}
+	return found, false
+}
+
 // Minter is implemented by a backend that minds what ids look like. Where it was
 // given one that it does not want any more, it answers the put of a new session
 // with a Conflict and nothing stored: mint again.

@@ -7,27 +7,56 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/backend/local"
 )
 
-// Instance is an assembled store, and what to tell about it.
+// Instance is an assembled store, and what to tell about it. It is safe for
+// concurrent use.
 type Instance struct {
 	*perdure.Store
-	// Kind is "redis", "file" or "memory".
-	Kind string
-	// Address is where it keeps its sessions, without secrets:
-	// "redis://10.0.0.1:6379", "file:/var/lib/perdure", "memory:".
-	Address string
-	// Why says what decided for this store.
-	Why string
+	relay  *relay
+	config Config
+	logger *slog.Logger
+
+	mu    sync.Mutex
+	place place
 }
 
-// Health is how the store fails over, and whether it does.
-func (i *Instance) Health(ctx context.Context) (failover.Health, bool) {
-	f, ok := i.Backend().(*failover.Backend)
+// place is where an instance keeps its sessions.
+type place struct {
+	address string // as OpenBackend takes it; it may hold a password
+	why     string
+}
+
+// Kind is "redis", "file" or "memory".
+func (i *Instance) Kind() string {
+	kind, _ := describe(i.at().address)
+	return kind
+}
+
+// Address is where it keeps its sessions, without secrets:
+// "redis://10.0.0.1:6379", "file:/var/lib/perdure", "memory:".
+func (i *Instance) Address() string {
+	_, shown := describe(i.at().address)
+	return shown
+}
+
+// Why says what decided for this store.
+func (i *Instance) Why() string { return i.at().why }
+
+func (i *Instance) at() place {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.place
+}
+
+// Failover is how the store fails over, and whether it does.
+func (i *Instance) Failover(ctx context.Context) (failover.Health, bool) {
+	f, ok := perdure.As[*failover.Backend](i.Backend())
 	if !ok {
 		return failover.Health{}, false
 	}
@@ -48,12 +77,7 @@ func Open(ctx context.Context, c Config, logger *slog.Logger) (*Instance, error)
 		return nil, err
 	}
 	logger = orDiscard(logger)
-	var backend perdure.Backend
-	if source != "" && !c.NoFallback {
-		backend, err = c.openFailover(ctx, address, logger)
-	} else {
-		backend, err = OpenBackend(ctx, address, c, logger)
-	}
+	backend, err := c.openServing(ctx, address, logger)
 	if err != nil && source != "" {
 		return nil, adviseRedis(source, err)
 	}
@@ -78,9 +102,19 @@ func OpenAddress(ctx context.Context, address string, c Config, logger *slog.Log
 	return assemble(backend, address, "the address was given", c, logger)
 }
 
+// openServing opens a backend to serve sessions from: Redis with failover, unless
+// that is turned off.
+func (c *Config) openServing(ctx context.Context, address string, logger *slog.Logger) (perdure.Backend, error) {
+	if isRedis(address) && !c.NoFallback {
+		return c.openFailover(ctx, address, logger)
+	}
+	return OpenBackend(ctx, address, *c, logger)
+}
+
 // assemble puts a Store on a backend.
 func assemble(backend perdure.Backend, address, why string, c Config, logger *slog.Logger) (*Instance, error) {
-	store, err := perdure.New(backend, perdure.Options{
+	relay := newRelay(backend, address)
+	store, err := perdure.New(relay, perdure.Options{
 		TTL: c.TTL, MaxTTL: c.MaxTTL, Horizon: c.Horizon, IdleTimeout: c.IdleTimeout,
 		MaxMetadata: int(c.MaxMetadata), SweepInterval: c.SweepInterval, Logger: logger,
 	})
@@ -88,8 +122,7 @@ func assemble(backend perdure.Backend, address, why string, c Config, logger *sl
 		backend.Close()
 		return nil, err
 	}
-	kind, shown := describe(address)
-	return &Instance{Store: store, Kind: kind, Address: shown, Why: why}, nil
+	return &Instance{Store: store, relay: relay, config: c, logger: logger, place: place{address, why}}, nil
 }
 
 // choose is the address of the store that the settings ask for, the setting that

@@ -28,8 +28,8 @@ func TestOpenChooses(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer i.Close()
-			if i.Kind != c.kind || i.Address != c.address || !strings.Contains(i.Why, c.why) {
-				t.Errorf("%s at %s, because %s", i.Kind, i.Address, i.Why)
+			if i.Kind() != c.kind || i.Address() != c.address || !strings.Contains(i.Why(), c.why) {
+				t.Errorf("%s at %s, because %s", i.Kind(), i.Address(), i.Why())
 			}
 			if err := i.Ping(t.Context()); err != nil {
 				t.Error(err)

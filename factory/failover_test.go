@@ -17,7 +17,7 @@ import (
 func await(t *testing.T, i *factory.Instance, want failover.State) failover.Health {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		h, ok := i.Health(t.Context())
+		h, ok := i.Failover(t.Context())
 		if ok && h.State == want {
 			return h
 		}

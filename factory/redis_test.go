@@ -41,8 +41,8 @@ func TestRedis(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Username: "app", Password: password})
 	config := factory.Config{RedisURL: server.URL(), RedisPrefix: "one:"}
 	i := open(t, config)
-	if i.Kind != "redis" || i.Address != "redis://"+server.Addr() || !strings.Contains(i.Why, "REDIS_URL is set") {
-		t.Errorf("%s at %s, because %s", i.Kind, i.Address, i.Why)
+	if i.Kind() != "redis" || i.Address() != "redis://"+server.Addr() || !strings.Contains(i.Why(), "REDIS_URL is set") {
+		t.Errorf("%s at %s, because %s", i.Kind(), i.Address(), i.Why())
 	}
 	if _, err := i.Create(t.Context(), perdure.Data{UserID: "ada"}); err != nil {
 		t.Fatal(err)
@@ -58,15 +58,15 @@ func TestRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if n := count(t, other); n != 1 || other.Address != i.Address {
-		t.Errorf("the prefix in the address sees %d sessions at %s", n, other.Address)
+	if n := count(t, other); n != 1 || other.Address() != i.Address() {
+		t.Errorf("the prefix in the address sees %d sessions at %s", n, other.Address())
 	}
 	file := filepath.Join(t.TempDir(), "url")
 	if err := os.WriteFile(file, []byte(server.URL()+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if i := open(t, factory.Config{RedisURLFile: file, RedisPrefix: "one:"}); count(t, i) != 1 || !strings.Contains(i.Why, "REDIS_URL_FILE is set") {
-		t.Errorf("from a file: %s", i.Why)
+	if i := open(t, factory.Config{RedisURLFile: file, RedisPrefix: "one:"}); count(t, i) != 1 || !strings.Contains(i.Why(), "REDIS_URL_FILE is set") {
+		t.Errorf("from a file: %s", i.Why())
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
 
+	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/proto/perdure/v1/perdurev1connect"
 )
@@ -55,7 +56,7 @@ type fails interface {
 
 // failover is the health of a store that fails over, if it is one.
 func (s *Server) failover(ctx context.Context) (failover.Health, bool) {
-	f, ok := s.store.Backend().(fails)
+	f, ok := perdure.As[fails](s.store.Backend())
 	if !ok {
 		return failover.Health{}, false
 	}

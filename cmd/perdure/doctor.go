@@ -49,7 +49,7 @@ type report struct {
 }
 
 func (a *app) examine(ctx context.Context, i *factory.Instance) (report, error) {
-	r := report{Store: i.Address, Kind: i.Kind, Why: i.Why, Findings: []perdure.Finding{}}
+	r := report{Store: i.Address(), Kind: i.Kind(), Why: i.Why(), Findings: []perdure.Finding{}}
 	findings, err := inspect(ctx, i)
 	if err != nil {
 		return r, err
@@ -70,7 +70,7 @@ func (a *app) examine(ctx context.Context, i *factory.Instance) (report, error) 
 
 // inspect is the backend's own report, if it has one.
 func inspect(ctx context.Context, i *factory.Instance) ([]perdure.Finding, error) {
-	inspector, ok := i.Backend().(perdure.Inspector)
+	inspector, ok := perdure.As[perdure.Inspector](i.Backend())
 	if !ok {
 		return nil, nil
 	}

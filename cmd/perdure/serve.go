@@ -99,9 +99,9 @@ type announcement struct {
 
 // announcement is what there is to tell of an instance, and a note for a reader.
 func announcementOf(ctx context.Context, i *factory.Instance, addr net.Addr) (up announcement, note string) {
-	up = announcement{Version: readBuild().Version, Listen: addr.String(), Kind: i.Kind, Store: i.Address, Why: i.Why}
-	if i.Kind == "redis" {
-		health, fails := i.Health(ctx)
+	up = announcement{Version: readBuild().Version, Listen: addr.String(), Kind: i.Kind(), Store: i.Address(), Why: i.Why()}
+	if i.Kind() == "redis" {
+		health, fails := i.Failover(ctx)
 		up.State, note = string(health.State), outlook(health, fails)
 	}
 	return up, note

@@ -34,7 +34,7 @@ them back) and memory.`,
 		if a.json {
 			return json.NewEncoder(a.stdout).Encode(stats)
 		}
-		return a.printStats(i.Address, stats)
+		return a.printStats(i.Address(), stats)
 	})
 	a.storeFlags(c)
 	return c
