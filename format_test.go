@@ -13,7 +13,7 @@ import (
 )
 
 func drawHeader(t *rapid.T) Header {
-	millis := func(label string) Millis { return Millis(rapid.Int64Range(0, maxMillis).Draw(t, label)) }
+	millis := func(label string) Millis { return Millis(rapid.Int64Range(0, int64(MaxMillis)).Draw(t, label)) }
 	version := func(label string) Version {
 		return Version{Time: rapid.Uint64().Draw(t, label), Node: rapid.Uint32().Draw(t, label)}
 	}

@@ -25,7 +25,7 @@ func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure
 }
 
 func (b *Backend) applyOne(ctx context.Context, batch perdure.Batch, result *perdure.Result) error {
-	if result.Err = check(batch); result.Err != nil {
+	if result.Err = batch.Check(); result.Err != nil {
 		return nil
 	}
 	p := b.writes.parcel()
@@ -81,7 +81,7 @@ func (b *Backend) applyCall(partition int) call {
 // applyMany carries out batches in as few calls as they fit into.
 func (b *Backend) applyMany(ctx context.Context, batches []perdure.Batch, results []perdure.Result) error {
 	for i, batch := range batches {
-		results[i].Err = check(batch)
+		results[i].Err = batch.Check()
 	}
 	var errands []errand
 	if b.link.cluster {

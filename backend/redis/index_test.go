@@ -91,7 +91,7 @@ func TestTheIndexOfAUserIsTrimmed(t *testing.T) {
 
 func TestReapIsLateEnoughAndSoon(t *testing.T) {
 	for partition := range perdure.Partitions {
-		for _, end := range []perdure.Millis{0, 1_700_000_000_000, 1_700_000_000_001, maxMillis} {
+		for _, end := range []perdure.Millis{0, 1_700_000_000_000, 1_700_000_000_001, perdure.MaxMillis} {
 			for _, at := range []perdure.Millis{1_600_000_000_000, 1_800_000_000_000} {
 				var got perdure.Millis
 				for _, digit := range reap(partition, end, at) {

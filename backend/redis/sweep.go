@@ -15,7 +15,7 @@ func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (exp
 	if err := b.link.ready(ctx); err != nil {
 		return 0, false, err
 	}
-	now = min(max(now, 0), maxMillis)
+	now = min(max(now, 0), perdure.MaxMillis)
 	ctx, cancel := b.link.bound(ctx)
 	defer cancel()
 	due, err := b.due(ctx, now)
@@ -125,7 +125,7 @@ func (b *Backend) readSwept(result rueidis.RedisResult) (expired int, more bool,
 		id, _ := parts[i].ToString()
 		user, _ := parts[i+1].ToString()
 		b.near.drop(id)
-		if len(user) == userKeyLen && user[0] != 0 && foreign(id, perdure.UserKey(user)) {
+		if user != "" && user[0] != 0 && foreign(id, perdure.UserKey(user)) {
 			strays = append(strays, b.unindexCall(id, perdure.UserKey(user)))
 		}
 	}

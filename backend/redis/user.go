@@ -70,10 +70,7 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 	if err := b.link.ready(ctx); err != nil {
 		return perdure.UserRemoved{}, err
 	}
-	if r.Epoch.Kind != perdure.KindEpoch {
-		return perdure.UserRemoved{}, invalid("removal.epoch", "is not the record of an epoch")
-	}
-	if err := checkRecord(&r.Epoch); err != nil {
+	if err := r.Check(); err != nil {
 		return perdure.UserRemoved{}, err
 	}
 	from, err := parsePlace(r.After)

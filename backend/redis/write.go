@@ -35,7 +35,7 @@ type encoder struct {
 	clocks  *clocks
 }
 
-// batch adds a batch to a parcel. The batch has passed check.
+// batch adds a batch to a parcel. The batch has passed its Check.
 func (e *encoder) batch(p *parcel, batch perdure.Batch, now perdure.Millis) {
 	w := &batch[0]
 	switch {
