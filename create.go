@@ -31,24 +31,26 @@ func (s *Store) create(ctx context.Context, data *Data) (Session, error) {
 		return Session{}, err
 	}
 	user := s.options.Codec.UserKey(data.UserID)
-	r := Record{ID: data.ID, Header: Header{
+	batch := Batch{{Op: OpPut, Record: Record{ID: data.ID, Header: Header{
 		Kind: KindSession, Expiry: expiry, Idle: Millis(s.options.IdleTimeout.Milliseconds()), User: user,
-	}}
+	}}}}
+	r := &batch[0].Record
 	if r.ID == "" {
 		r.ID = s.newID(user.Partition())
 	}
-	if err := s.insert(ctx, &r, body, life, data.ID != ""); err != nil {
+	if err := s.insert(ctx, batch, body, life, data.ID != ""); err != nil {
 		return Session{}, err
 	}
-	return newSession(&r, &c), nil
+	return newSession(r, &c), nil
 }
 
-// insert gives the record its birth and puts it. An epoch in its way came from
+// insert gives the record of the batch its birth and puts it. An epoch in its way came from
 // a clock ahead of ours: the session is born after it. A backend that does not
 // want the id that was minted gets another; one that was chosen stays. A life
 // above zero begins with the birth.
-func (s *Store) insert(ctx context.Context, r *Record, body string, life Millis, chosen bool) (err error) {
+func (s *Store) insert(ctx context.Context, batch Batch, body string, life Millis, chosen bool) (err error) {
 	var epoch Version
+	r := &batch[0].Record
 	for range maxAttempts {
 		r.Born = s.clock.Tick(epoch)
 		r.Version, r.LastAccess = r.Born, r.Born.Millis()
@@ -59,7 +61,7 @@ func (s *Store) insert(ctx context.Context, r *Record, body string, life Millis,
 		if r.Body, err = seal(s.options.Codec, r, body); err != nil {
 			return err
 		}
-		result, err := s.merger.applyOne(ctx, Batch{{Op: OpPut, Record: *r}})
+		result, err := s.merger.applyOne(ctx, batch)
 		switch {
 		case err != nil:
 			return err
