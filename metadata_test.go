@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -51,6 +52,19 @@ func TestPatchedIsAsOfAMap(t *testing.T) {
 		}
 		if slices.Sort(wantChanged); !slices.Equal(changed, wantChanged) {
 			t.Fatalf("%v and %v change %q, want %q", before, patch, changed, wantChanged)
+		}
+	})
+}
+
+// The keys are in order, whatever the order in which the map gives them.
+func TestMetadataIsSorted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		object, raw := map[string]any{}, map[string]string{}
+		for key, n := range rapid.MapOf(rapid.StringN(0, 4, -1), rapid.Int()).Draw(t, "object") {
+			object[key], raw[key] = n, strconv.Itoa(n)
+		}
+		if got, err := newMetadata(object); err != nil || got != packMetadata(raw) {
+			t.Fatalf("%v becomes %q, %v", object, got.packed, err)
 		}
 	})
 }

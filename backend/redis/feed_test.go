@@ -136,6 +136,30 @@ func TestForeignEntriesOfTheFeed(t *testing.T) {
 	}
 }
 
+// What a script has done is in the feed also where it fails half-way.
+func TestAFailedSweepIsAnnounced(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	b := open(t, Options{URL: server.URL()})
+	r := session("u")
+	if err := put(t.Context(), b, r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Do("SET", b.keys.partitions[r.User.Partition()].users+string(r.User), "no index"); err != nil {
+		t.Fatal(err)
+	}
+	now, err := b.Changes(t.Context(), perdure.FromNow, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.Sweep(t.Context(), r.Expiry, 10); err == nil {
+		t.Fatal("the index of a user is a string, and a sweep that meets it succeeds")
+	}
+	batch, err := b.Changes(t.Context(), now.Next, 10, 0)
+	if err != nil || len(batch.Changes) != 1 || batch.Changes[0].Kind != perdure.Expired || batch.Changes[0].ID != r.ID {
+		t.Errorf("the sweep dropped %s; the feed has %+v, %v", r.ID, batch.Changes, err)
+	}
+}
+
 // FuzzUnpackChanges: nothing makes it panic, and it neither drops nor invents bytes.
 func FuzzUnpackChanges(f *testing.F) {
 	f.Add("")

@@ -23,8 +23,8 @@ local function gone(id, header)
   if header ~= '' then user, version = sub(header, 52, 73), sub(header, 4, 15) end
   call('DEL', ARGV[5] .. id)
   call('ZREM', x, id)
-  call('ZREM', ARGV[6] .. user, id)
   announce('\5\6', version, user, id)
+  call('ZREM', ARGV[6] .. user, id)
   expired = expired + 1
   out[#out + 1] = id
   out[#out + 1] = user
