@@ -258,6 +258,6 @@ type Stats struct {
 	Tombstones int64             `json:"tombstones"`         // and epochs
 	Bytes      int64             `json:"bytes"`              // memory used, as the backend accounts for it
 	MaxBytes   int64             `json:"maxBytes,omitempty"` // its bound; 0 is none
-	FeedLength int64             `json:"feedLength"`         // changes that can still be read
+	FeedLength int64             `json:"feedLength"`         // changes that can still be read, at least
 	Details    map[string]string `json:"details,omitempty"`  // what else this backend has to say
 }

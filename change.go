@@ -69,7 +69,7 @@ func (c *Change) Append(b []byte) []byte {
 
 // DecodeChange reads what Append wrote. It returns an ErrFormat.
 func DecodeChange(s string) (Change, error) {
-	if len(s) <= changeFixed || len(s) > changeFixed+maxIDLen {
+	if len(s) <= changeFixed || len(s) > changeFixed+MaxIDLen {
 		return Change{}, fmt.Errorf("%w: a change of %d bytes", ErrFormat, len(s))
 	}
 	c := Change{Kind: ChangeKind(s[0]), Reason: Reason(s[1]), Version: versionAt(s[2:]), ID: s[changeFixed:]}

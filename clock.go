@@ -11,6 +11,9 @@ import (
 // of time in milliseconds. Records hold 48 bits of it (until the year 10889).
 type Millis int64
 
+// MaxMillis is the greatest that a record can hold.
+const MaxMillis Millis = 1<<48 - 1
+
 // Time is the point in time in UTC.
 func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 

@@ -37,24 +37,28 @@ const (
 
 const contentFormat = 1
 
-func (c *content) encode() []byte {
-	b := make([]byte, 0, 64+len(c.userID)+len(c.username)+len(c.metadata.packed)+16*len(c.roles))
-	b = append(b, contentFormat)
-	b = appendString(b, c.userID)
-	b = appendString(b, c.username)
-	b = binary.AppendUvarint(b, uint64(len(c.roles)))
-	for _, role := range c.roles {
-		b = appendString(b, role)
-	}
-	b = appendString(b, c.metadata.packed)
+func (c *content) encode() string {
+	var room [1 << 10]byte
+	b := appendFields(room[:0], c.userID, c.username, c.roles, c.metadata.packed)
 	if c.root == "" && len(c.changes) == 0 {
-		return b // a session as it was born ends here
+		return string(b) // a session as it was born ends here
 	}
 	b = appendString(b, c.root)
 	for _, change := range c.changes {
 		b = change.version.append(appendString(b, change.field))
 	}
-	return b
+	return string(b)
+}
+
+// appendFields writes what decodeFields reads.
+func appendFields[T string | []byte](b []byte, userID, username string, roles []string, packed T) []byte {
+	b = append(b, contentFormat)
+	b = appendString(appendString(b, userID), username)
+	b = binary.AppendUvarint(b, uint64(len(roles)))
+	for _, role := range roles {
+		b = appendString(b, role)
+	}
+	return appendString(b, packed)
 }
 
 // decodeContent reads what encode wrote; its strings share the memory of body.
@@ -134,7 +138,7 @@ func (c *content) find(field string) (int, bool) {
 
 // apply makes the patch's changes at version. The expiry belongs to the header
 // and is only marked here.
-func (c *content) apply(p *Patch, metadata map[string]string, version Version) {
+func (c *content) apply(p *Patch, metadata Metadata, version Version) {
 	if p.Username != nil {
 		c.username = *p.Username
 		c.mark(fieldUsername, version)
@@ -143,21 +147,12 @@ func (c *content) apply(p *Patch, metadata map[string]string, version Version) {
 		c.roles = p.Roles
 		c.mark(fieldRoles, version)
 	}
-	if len(metadata) > 0 {
-		raw := c.metadata.raw()
-		for key, value := range metadata {
-			_, present := raw[key]
-			switch {
-			case value != "null":
-				raw[key] = value
-			case present:
-				delete(raw, key)
-			default:
-				continue // what is not there cannot be removed
-			}
+	if metadata.packed != "" {
+		var changed []string
+		c.metadata, changed = c.metadata.patched(metadata)
+		for _, key := range changed {
 			c.mark(fieldMetadata+key, version)
 		}
-		c.metadata = packMetadata(raw)
 	}
 	if !p.ExpiresAt.IsZero() {
 		c.mark(fieldExpiry, version)

@@ -3,7 +3,6 @@ package perdure
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -27,34 +26,31 @@ func (s *Store) create(ctx context.Context, data *Data) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	metadata, err := encodeMetadata(data.Metadata)
-	if err != nil {
-		return Session{}, err
-	}
-	c := content{userID: data.UserID, username: data.Username, roles: slices.Clone(data.Roles), metadata: packMetadata(metadata)}
-	body, err := s.encode(&c)
+	c, body, err := s.newContent(data)
 	if err != nil {
 		return Session{}, err
 	}
 	user := s.options.Codec.UserKey(data.UserID)
-	r := Record{ID: data.ID, Header: Header{
+	batch := Batch{{Op: OpPut, Record: Record{ID: data.ID, Header: Header{
 		Kind: KindSession, Expiry: expiry, Idle: Millis(s.options.IdleTimeout.Milliseconds()), User: user,
-	}}
+	}}}}
+	r := &batch[0].Record
 	if r.ID == "" {
 		r.ID = s.newID(user.Partition())
 	}
-	if err := s.insert(ctx, &r, body, life, data.ID != ""); err != nil {
+	if err := s.insert(ctx, batch, body, life, data.ID != ""); err != nil {
 		return Session{}, err
 	}
-	return newSession(&r, &c), nil
+	return newSession(r, &c), nil
 }
 
-// insert gives the record its birth and puts it. An epoch in its way came from
+// insert gives the record of the batch its birth and puts it. An epoch in its way came from
 // a clock ahead of ours: the session is born after it. A backend that does not
 // want the id that was minted gets another; one that was chosen stays. A life
 // above zero begins with the birth.
-func (s *Store) insert(ctx context.Context, r *Record, body []byte, life Millis, chosen bool) (err error) {
+func (s *Store) insert(ctx context.Context, batch Batch, body string, life Millis, chosen bool) (err error) {
 	var epoch Version
+	r := &batch[0].Record
 	for range maxAttempts {
 		r.Born = s.clock.Tick(epoch)
 		r.Version, r.LastAccess = r.Born, r.Born.Millis()
@@ -62,10 +58,10 @@ func (s *Store) insert(ctx context.Context, r *Record, body []byte, life Millis,
 			r.Expiry = r.LastAccess + life
 		}
 		r.Horizon = max(r.Expiry, r.LastAccess+Millis(s.options.Horizon.Milliseconds()))
-		if r.Body, err = s.options.Codec.Seal(r, body); err != nil {
+		if r.Body, err = seal(s.options.Codec, r, body); err != nil {
 			return err
 		}
-		result, err := s.merger.applyOne(ctx, Batch{{Op: OpPut, Record: *r}})
+		result, err := s.merger.applyOne(ctx, batch)
 		switch {
 		case err != nil:
 			return err
@@ -114,14 +110,30 @@ func errPast(expiry, now Millis) error {
 	return invalid("expiresAt", "is %s, which is not after now (%s)", expiry.Time().Format(time.RFC3339Nano), now.Time().Format(time.RFC3339Nano))
 }
 
-// encode is the body of a session, within bounds.
-func (s *Store) encode(c *content) ([]byte, error) {
+// newContent is a new session's content, and its body, whose memory it shares: the
+// one string of that size that a creation makes.
+func (s *Store) newContent(data *Data) (c content, body string, err error) {
+	var room [1 << 10]byte
+	packed, err := appendMetadata(room[:0], data.Metadata)
+	if err != nil {
+		return c, "", err
+	}
+	var place [1 << 10]byte
+	body = string(appendFields(place[:0], data.UserID, data.Username, data.Roles, packed))
+	if _, err = c.decodeFields(body); err != nil {
+		return c, "", err
+	}
+	return c, body, s.checkSizes(&c, body)
+}
+
+// checkSizes returns an ErrInvalid where the metadata or the body of a session is
+// out of bounds.
+func (s *Store) checkSizes(c *content, body string) error {
 	if size := c.metadata.jsonSize(); size > s.options.MaxMetadata {
-		return nil, invalid("metadata", "has %d bytes; at most %d are allowed", size, s.options.MaxMetadata)
+		return invalid("metadata", "has %d bytes; at most %d are allowed", size, s.options.MaxMetadata)
 	}
-	body := c.encode()
 	if most := 2*s.options.MaxMetadata + maxRoles*maxRoleSize + 4*maxNameSize; len(body) > most {
-		return nil, invalid("metadata", "has had too many different keys in this session's life; its record would have %d bytes and %d are allowed", len(body), most)
+		return invalid("metadata", "has had too many different keys in this session's life; its record would have %d bytes and %d are allowed", len(body), most)
 	}
-	return body, nil
+	return nil
 }

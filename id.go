@@ -14,11 +14,13 @@ import (
 // sessions of a user lie in one, and one atomic write touches one.
 const Partitions = 256
 
+// MaxIDLen is the longest id that a record can have, in bytes.
+const MaxIDLen = 128
+
 const (
 	nativeIDLen = 24 // 2 hex digits of partition, 22 of base64url
 	outageIDLen = nativeIDLen + 1 + outageDigits
 	minIDLen    = 16
-	maxIDLen    = 128
 
 	outageDigits = 7 // of minutes since the Unix epoch, in hex
 )
@@ -118,8 +120,8 @@ func PartitionOf(id string) int {
 // CheckID returns an ErrInvalid unless id has the form of a session id: 16 to
 // 128 of A-Z, a-z, 0-9, '-' and '_'.
 func CheckID(id string) error {
-	if len(id) < minIDLen || len(id) > maxIDLen {
-		return invalid("id", "has %d bytes; %d to %d of A-Za-z0-9_- are allowed", len(id), minIDLen, maxIDLen)
+	if len(id) < minIDLen || len(id) > MaxIDLen {
+		return invalid("id", "has %d bytes; %d to %d of A-Za-z0-9_- are allowed", len(id), minIDLen, MaxIDLen)
 	}
 	for i := range len(id) {
 		if c := id[i]; sextet(c) == 0 && c != 'A' {

@@ -136,7 +136,7 @@ func (j *join) sessions(a, b Record, codec Codec) error {
 	case !j.fromA:
 		j.Body = b.Body
 	default:
-		j.Body, err = codec.Seal(&j.Record, merged.encode())
+		j.Body, err = seal(codec, &j.Record, merged.encode())
 	}
 	return err
 }

@@ -100,15 +100,15 @@ func (f *fork) step(t *rapid.T) {
 		f.record.Body = encodeSuccessors(fmt.Sprintf("successor-%s", version))
 		return
 	}
-	c.apply(&p, metadata, version)
-	r.Version, r.Body = version, string(c.encode())
+	c.apply(&p, packMetadata(metadata), version)
+	r.Version, r.Body = version, c.encode()
 	f.record = r
 }
 
 func testRecord(clock *Clock) Record {
 	c := content{userID: "u", username: "john", roles: []string{"user"}, metadata: packMetadata(map[string]string{"a": "0", "b": "0"})}
 	born := clock.Tick()
-	return Record{ID: NewID(HashUser("u").Partition()), Body: string(c.encode()), Header: Header{
+	return Record{ID: NewID(HashUser("u").Partition()), Body: c.encode(), Header: Header{
 		Kind: KindSession, Version: born, Born: born, User: HashUser("u"),
 		Expiry: born.Millis() + 1000, Horizon: born.Millis() + 2000, LastAccess: born.Millis(),
 	}}

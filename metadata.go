@@ -104,21 +104,50 @@ func (m Metadata) entries() iter.Seq2[string, string] {
 		for rest := m.packed; rest != ""; {
 			var key, raw string
 			var ok bool
-			if key, rest, ok = cutString(rest); !ok {
-				return
-			}
-			if raw, rest, ok = cutString(rest); !ok {
-				return
-			}
-			if !yield(key, raw) {
+			if key, raw, rest, ok = cutEntry(rest); !ok || !yield(key, raw) {
 				return
 			}
 		}
 	}
 }
 
+// cutEntry reads the first entry of a packed run.
+func cutEntry(packed string) (key, raw, rest string, ok bool) {
+	if key, rest, ok = cutString(packed); ok {
+		raw, rest, ok = cutString(rest)
+	}
+	return key, raw, rest, ok
+}
+
+// patched is m with the values of patch in it, and the keys whose value or absence
+// that changes. A "null" removes a key, if it is there.
+func (m Metadata) patched(patch Metadata) (result Metadata, changed []string) {
+	b := make([]byte, 0, len(m.packed)+len(patch.packed))
+	rest := m.packed
+	for key, raw := range patch.entries() {
+		present := false
+		for rest != "" && !present {
+			k, _, after, ok := cutEntry(rest)
+			if !ok || k > key {
+				break
+			}
+			if present = k == key; !present {
+				b = append(b, rest[:len(rest)-len(after)]...)
+			}
+			rest = after
+		}
+		if raw != "null" {
+			b = appendString(appendString(b, key), raw)
+		} else if !present {
+			continue
+		}
+		changed = append(changed, key)
+	}
+	return Metadata{packed: string(append(b, rest...))}, changed
+}
+
 // appendString writes the length of s and s.
-func appendString(b []byte, s string) []byte {
+func appendString[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
@@ -144,36 +173,72 @@ func cutUvarint(s string) (n uint64, rest string, ok bool) {
 
 const maxMetadataDepth = 32
 
-// encodeMetadata turns the values that a caller gave into raw JSON; a nil value
+// appendMetadata adds the packed form of the values that a caller gave; a nil value
 // stays "null". It returns an ErrInvalid that names the key.
-func encodeMetadata(object map[string]any) (map[string]string, error) {
-	raw := make(map[string]string, len(object))
-	for key, value := range object {
+func appendMetadata(b []byte, object map[string]any) ([]byte, error) {
+	var room [8]string
+	keys := room[:0]
+	for key := range object {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
 		if !utf8.ValidString(key) {
 			return nil, invalid("metadata", "has a key that is not UTF-8")
 		}
-		b, err := compactJSON(value)
-		if err != nil {
+		b = appendString(b, key)
+		start := len(b)
+		var err error
+		if b, err = appendJSON(b, object[key]); err != nil {
 			return nil, invalid("metadata."+clip(key), "is not a JSON value: %v", err)
 		}
-		if depth(b) >= maxMetadataDepth {
+		if depth(b[start:]) >= maxMetadataDepth {
 			return nil, invalid("metadata."+clip(key), "is nested too deeply; %d levels are allowed, the object itself being the first", maxMetadataDepth)
 		}
-		raw[key] = string(b)
+		b = insertLength(b, start)
 	}
-	return raw, nil
+	return b, nil
 }
 
-func compactJSON(value any) ([]byte, error) {
-	raw, ok := value.(json.RawMessage)
-	if !ok {
-		return json.Marshal(value)
+// newMetadata is appendMetadata into a Metadata of its own.
+func newMetadata(object map[string]any) (Metadata, error) {
+	packed, err := appendMetadata(nil, object)
+	return Metadata{packed: string(packed)}, err
+}
+
+// appendJSON adds the value as json.Marshal writes it. Most values are strings that
+// need no escapes: those are copied as they are.
+func appendJSON(b []byte, value any) ([]byte, error) {
+	switch v := value.(type) {
+	case string:
+		if isPlain(v) {
+			return append(append(append(b, '"'), v...), '"'), nil
+		}
+	case json.RawMessage:
+		var compact bytes.Buffer
+		err := json.Compact(&compact, v)
+		return append(b, compact.Bytes()...), err
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, raw); err != nil {
-		return nil, err
+	raw, err := json.Marshal(value)
+	return append(b, raw...), err
+}
+
+// isPlain reports whether json.Marshal changes nothing in s.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ' || c > '~', c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return false
+		}
 	}
-	return compact.Bytes(), nil
+	return true
+}
+
+// insertLength makes what b holds from start on a string, as appendString does.
+func insertLength(b []byte, start int) []byte {
+	var room [binary.MaxVarintLen64]byte
+	length := binary.AppendUvarint(room[:0], uint64(len(b)-start))
+	return slices.Insert(b, start, length...)
 }
 
 // depth counts the levels of arrays and objects in valid JSON.

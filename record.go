@@ -117,7 +117,6 @@ const (
 	offParent     = 74
 
 	millisSize = 6
-	maxMillis  = 1<<48 - 1
 )
 
 // EncodedSize is the length of what Append adds.

@@ -90,6 +90,6 @@ func (s *Store) successor(ctx context.Context, stored *Record, ttl time.Duration
 	if c.root == "" {
 		c.root = stored.ID
 	}
-	r.Body, err = s.options.Codec.Seal(&r, c.encode())
+	r.Body, err = seal(s.options.Codec, &r, c.encode())
 	return r, c, err
 }

@@ -21,7 +21,7 @@ func (s *Store) update(ctx context.Context, id string, patch *Patch) (Session, e
 	if err := patch.validate(); err != nil {
 		return Session{}, err
 	}
-	metadata, err := encodeMetadata(patch.Metadata)
+	metadata, err := newMetadata(patch.Metadata)
 	if err != nil {
 		return Session{}, err
 	}
@@ -52,7 +52,7 @@ func (s *Store) update(ctx context.Context, id string, patch *Patch) (Session, e
 type update struct {
 	store    *Store
 	patch    *Patch
-	metadata map[string]string
+	metadata Metadata
 	content  content // as the last apply left it
 }
 
@@ -82,11 +82,11 @@ func (u *update) apply(stored Record) (r Record, err error) {
 	}
 	u.content.apply(u.patch, u.metadata, r.Version)
 	u.content.roles = slices.Clone(u.content.roles)
-	body, err := s.encode(&u.content)
-	if err != nil {
+	body := u.content.encode()
+	if err := s.checkSizes(&u.content, body); err != nil {
 		return r, err
 	}
-	r.Body, err = s.options.Codec.Seal(&r, body)
+	r.Body, err = seal(s.options.Codec, &r, body)
 	return r, err
 }
 

@@ -96,8 +96,8 @@ type Config struct {
 	// SweepInterval is how often expired sessions are swept; negative is never.
 	// Defaults to 10 seconds.
 	SweepInterval time.Duration `env:"PERDURE_SWEEP_INTERVAL"`
-	// FeedLength is how many changes a watcher can go back. Defaults to 65,536 in
-	// the embedded store and 262,144 in Redis.
+	// FeedLength is about how many changes a watcher can go back. Defaults to
+	// 65,536.
 	FeedLength int `env:"PERDURE_FEED_LENGTH"`
 	// MaxClockSkew is how far the clocks of two machines may differ. Defaults to
 	// 1 minute.

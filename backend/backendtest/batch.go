@@ -246,7 +246,7 @@ func ofNothingIsNothing(r *rig) {
 	}
 	r.wantSame("an unknown user's sessions", r.listing(r.a, r.user(), 10), nil)
 	r.wantSame("a scan of nothing", r.scan(r.a, perdure.ScanQuery{Limit: 10, Dead: true}), nil)
-	if n := r.drain(r.a, maxMillis, 10); n != 0 {
+	if n := r.drain(r.a, perdure.MaxMillis, 10); n != 0 {
 		r.t.Fatalf("a sweep of nothing expired %d sessions", n)
 	}
 }

@@ -25,9 +25,6 @@ func putLaws() []law {
 	}
 }
 
-// maxMillis is the greatest time that a record holds.
-const maxMillis = perdure.Millis(1<<48 - 1)
-
 func keepsEveryHeaderField(r *rig) {
 	u := r.user()
 	v := r.version()
@@ -35,8 +32,8 @@ func keepsEveryHeaderField(r *rig) {
 	high := perdure.Version{Time: v.Time | 0xffff, Node: 1<<32 - 1}
 	for _, header := range []perdure.Header{
 		{Version: v, Born: low, Expiry: r.in(1 * hour), Horizon: r.in(2 * hour), LastAccess: r.in(3 * hour), Idle: 4},
-		{Version: high, Born: high, Expiry: maxMillis, Horizon: maxMillis, LastAccess: maxMillis, Idle: maxMillis},
-		{Version: v, Born: v, Expiry: maxMillis - 1, Horizon: maxMillis - 2, LastAccess: 0, Idle: 0},
+		{Version: high, Born: high, Expiry: perdure.MaxMillis, Horizon: perdure.MaxMillis, LastAccess: perdure.MaxMillis, Idle: perdure.MaxMillis},
+		{Version: v, Born: v, Expiry: perdure.MaxMillis - 1, Horizon: perdure.MaxMillis - 2, LastAccess: 0, Idle: 0},
 		{Version: v, Born: v, Expiry: r.in(hour), Horizon: r.in(week), LastAccess: 1<<32 + 1, Idle: 1<<47 + 1, Parent: r.id(u)},
 		{Version: v, Born: v, Expiry: r.in(hour), Horizon: r.in(week), Parent: strings.Repeat("_-Z9", 4)},
 		{Version: v, Born: v, Expiry: r.in(hour), Horizon: r.in(week), Parent: strings.Repeat("_-Z9", 32)},
@@ -231,7 +228,7 @@ func aheadOfTheClockIsRefused(r *rig) {
 		r.holds(r.create(record))
 	}
 	next := r.changed(stored)
-	next.Version = r.beyond(maxMillis / 2)
+	next.Version = r.beyond(perdure.MaxMillis / 2)
 	r.refused(perdure.ErrSkew, put(next, stored.Version))
 	r.holds(stored)
 }

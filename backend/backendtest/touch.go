@@ -28,7 +28,7 @@ func touchNeverRevives(r *rig) {
 	v := r.version()
 	r.applied(remove(session.ID, v, perdure.ReasonLogout))
 	tomb := buried(session, v, perdure.ReasonLogout)
-	for _, at := range []perdure.Millis{0, session.LastAccess, session.LastAccess + 1, maxMillis} {
+	for _, at := range []perdure.Millis{0, session.LastAccess, session.LastAccess + 1, perdure.MaxMillis} {
 		r.absent(tomb, touch(session.ID, at))
 		r.holds(tomb)
 	}
@@ -58,7 +58,7 @@ func touchNeverGoesBack(r *rig) {
 
 func touchEndsAtTheExpiry(r *rig) {
 	session := r.create(r.session(r.user()))
-	for _, late := range []perdure.Millis{session.Expiry, session.Expiry + 1, maxMillis} {
+	for _, late := range []perdure.Millis{session.Expiry, session.Expiry + 1, perdure.MaxMillis} {
 		r.absent(perdure.Record{}, touch(session.ID, late))
 		r.holds(session)
 	}

@@ -58,7 +58,7 @@ func cloneBatches(batches []perdure.Batch) []perdure.Batch {
 
 // batch stages a whole batch or nothing of it. A write sees those before it.
 func (s *stage) batch(batch perdure.Batch) (result perdure.Result) {
-	if err := checkBatch(batch); err != nil {
+	if err := batch.Check(); err != nil {
 		return perdure.Result{Err: err}
 	}
 	for i := range batch {
@@ -90,9 +90,6 @@ func (s *stage) write(w *perdure.Write) perdure.Result {
 }
 
 func (s *stage) put(w *perdure.Write, stored *perdure.Record) perdure.Result {
-	if err := checkRecord(&w.Record); err != nil {
-		return perdure.Result{Err: err}
-	}
 	if err := s.ahead(w.Record.Version); err != nil {
 		return perdure.Result{Err: err}
 	}
@@ -173,9 +170,6 @@ func (s *stage) remove(w *perdure.Write, stored *perdure.Record) perdure.Result 
 	if stored == nil && w.Plant {
 		record := w.Record
 		record.Kind = perdure.KindTombstone
-		if err := checkRecord(&record); err != nil {
-			return perdure.Result{Err: err}
-		}
 		s.stage(mutation{new: &record, kind: perdure.Deleted, reason: record.Reason})
 		return perdure.Result{Outcome: perdure.Absent}
 	}

@@ -21,7 +21,7 @@ func readCursor(cursor string) (id string, err error) {
 		return "", nil
 	}
 	_, id, _ = strings.Cut(cursor, ".")
-	if id == "" || len(id) > maxIDLen || cursor != writeCursor(id) {
+	if id == "" || len(id) > perdure.MaxIDLen || cursor != writeCursor(id) {
 		return "", invalid("cursor", "is not one of this listing; give the Next of a page, or nothing to begin")
 	}
 	return id, nil

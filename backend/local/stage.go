@@ -24,6 +24,8 @@ type command interface {
 type stage struct {
 	b    *Backend
 	now  perdure.Millis
+	held partitions  // that are locked
+	need partitions  // that turn out to be needed
 	muts []mutation  // in the order of their making
 	few  [2]mutation // the first memory of muts
 	mark int         // where in muts the present batch begins
@@ -42,24 +44,28 @@ type stage struct {
 // execute carries out a command in memory, under the locks of all partitions
 // that it reads or writes.
 func (b *Backend) execute(c command) {
-	var held partitions
-	c.claim(&held)
+	s := b.stages.Get().(*stage)
+	c.claim(&s.held)
 	for {
-		b.lock(held)
-		need := held
-		c.discover(b, &need)
-		if need == held {
+		b.lock(s.held)
+		s.need = s.held
+		c.discover(b, &s.need)
+		if s.need == s.held {
 			break
 		}
-		b.unlock(held)
-		held = need
+		b.unlock(s.held)
+		s.held = s.need
 	}
-	defer b.unlock(held)
-	s := b.stages.Get().(*stage)
+	defer b.release(s)
 	s.b, s.now, s.muts = b, b.now(), s.few[:0]
 	c.run(s)
 	s.apply()
-	*s = stage{} // the pool keeps no record alive
+}
+
+// release ends an execute. The pool keeps no record alive.
+func (b *Backend) release(s *stage) {
+	b.unlock(s.held)
+	*s = stage{}
 	b.stages.Put(s)
 }
 

@@ -66,6 +66,9 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 	if err := b.ready(ctx); err != nil {
 		return perdure.UserRemoved{}, err
 	}
+	if err := r.Check(); err != nil {
+		return perdure.UserRemoved{}, err
+	}
 	after, err := readCursor(r.After)
 	if err != nil {
 		return perdure.UserRemoved{}, err
@@ -123,9 +126,6 @@ func (c *removalCommand) run(s *stage) {
 
 // putEpoch stages the epoch of a removal. From the second call on it is there.
 func (s *stage) putEpoch(r *perdure.UserRemoval) perdure.Result {
-	if r.Epoch.Kind != perdure.KindEpoch {
-		return perdure.Result{Err: invalid("removal.epoch", "is not the record of an epoch")}
-	}
 	stored, err := s.find(r.Epoch.ID)
 	if err != nil {
 		return perdure.Result{Err: err}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"github.com/perdure/perdure"
 	"github.com/redis/rueidis"
@@ -24,7 +25,7 @@ func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure
 }
 
 func (b *Backend) applyOne(ctx context.Context, batch perdure.Batch, result *perdure.Result) error {
-	if result.Err = check(batch); result.Err != nil {
+	if result.Err = batch.Check(); result.Err != nil {
 		return nil
 	}
 	p := b.writes.parcel()
@@ -51,7 +52,7 @@ func (b *Backend) carryWrites(ctx context.Context, load []*parcel) {
 		}
 		return 1
 	})
-	b.carryScript(ctx, b.applyCall(), load)
+	b.carryScript(ctx, b.applyCall(0), load)
 }
 
 // carryScript adds the keys and arguments of all parcels to a call, which has a
@@ -69,15 +70,18 @@ func (b *Backend) carryScript(ctx context.Context, c call, load []*parcel) {
 	}
 }
 
-// applyCall is a call of luaApply without batches.
-func (b *Backend) applyCall() call {
-	return call{script: b.scripts.apply, args: []string{b.feedLength, decimal(b.encoder.skew), decimal(now())}}
+// applyCall is a call of luaApply without batches, which in a Cluster will be of
+// the partition.
+func (b *Backend) applyCall(partition int) call {
+	return call{script: b.scripts.apply, keys: []string{b.feeds.of(partition)}, args: []string{
+		b.feeds.length, decimal(b.encoder.skew), decimal(now()), strconv.Itoa(len(b.keys.partitions[partition].records)),
+	}}
 }
 
 // applyMany carries out batches in as few calls as they fit into.
 func (b *Backend) applyMany(ctx context.Context, batches []perdure.Batch, results []perdure.Result) error {
 	for i, batch := range batches {
-		results[i].Err = check(batch)
+		results[i].Err = batch.Check()
 	}
 	var errands []errand
 	if b.link.cluster {
@@ -87,9 +91,9 @@ func (b *Backend) applyMany(ctx context.Context, batches []perdure.Batch, result
 		}
 	}
 	var t transport
-	for _, group := range b.groups(batches, results) {
+	for partition, group := range b.groups(batches, results) {
 		for len(group) > 0 {
-			c, n := b.pack(batches, group)
+			c, n := b.pack(partition, batches, group)
 			t.calls, t.carried, t.n = append(t.calls, c), append(t.carried, group[:n]), t.n+n
 			group = group[n:]
 			if t.n < maxTransport {
@@ -139,7 +143,7 @@ func (b *Backend) carry(ctx context.Context, t *transport, batches []perdure.Bat
 }
 
 // groups are the undecided batches, in their order, that one call can carry out:
-// in a Cluster those of a partition, else all.
+// in a Cluster those of each partition, else all as if of partition 0.
 func (b *Backend) groups(batches []perdure.Batch, results []perdure.Result) map[int][]int {
 	groups := map[int][]int{}
 	for i, batch := range batches {
@@ -155,16 +159,16 @@ func (b *Backend) groups(batches []perdure.Batch, results []perdure.Result) map[
 	return groups
 }
 
-// pack makes a call of as many batches of a group as fit into one.
-func (b *Backend) pack(batches []perdure.Batch, group []int) (c call, n int) {
+// pack makes a call of as many batches of a partition's group as fit into one.
+func (b *Backend) pack(partition int, batches []perdure.Batch, group []int) (c call, n int) {
 	var p parcel
 	today := now()
 	for n < len(group) && n < maxParcels && (n == 0 || p.size() < maxLoad) {
 		b.encoder.batch(&p, batches[group[n]], today)
 		n++
 	}
-	c = b.applyCall()
-	c.keys, c.args = p.keys, append(c.args, p.args...)
+	c = b.applyCall(partition)
+	c.keys, c.args = append(c.keys, p.keys...), append(c.args, p.args...)
 	return c, n
 }
 

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -14,7 +15,7 @@ import (
 // for an entry, and asks a Cluster again and again.
 type bell struct {
 	link  *link
-	feeds []string
+	feeds feeds
 
 	mu      sync.Mutex
 	ring    chan struct{} // closed by the next change; nil while nobody looks
@@ -30,15 +31,13 @@ const (
 	lingerTime = time.Second            // how long to look on after the last wait
 )
 
-func newBell(l *link, k *keyspace) *bell { return &bell{link: l, feeds: k.feeds()} }
-
 // listen returns what the next change closes. No change that is made after listen
 // has returned is missed.
 func (b *bell) listen(ctx context.Context) (<-chan struct{}, error) {
 	if ring := b.current(); ring != nil {
 		return ring, nil
 	}
-	ends, err := b.link.ends(ctx, b.feeds, "XREVRANGE", "+", "-")
+	ends, err := b.feeds.newest(ctx, b.link)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +46,7 @@ func (b *bell) listen(ctx context.Context) (<-chan struct{}, error) {
 	if b.ring == nil {
 		b.ring = make(chan struct{})
 		b.waited = time.Now()
-		go b.look(*ends)
+		go b.look(ends)
 	}
 	return b.ring, nil
 }
@@ -90,7 +89,7 @@ func (b *bell) look(ends positions) {
 		case err != nil:
 			b.strike()
 			pause(b.link.life, retryPace)
-		case next != ends:
+		case !slices.Equal(next, ends):
 			ends = next
 			b.strike()
 			pause(b.link.life, ringPace)
@@ -109,17 +108,17 @@ func (b *bell) change(ends positions) (positions, error) {
 	} else if changed, err := b.block(ends); err != nil || !changed {
 		return ends, err
 	}
-	next, err := b.link.ends(b.link.life, b.feeds, "XREVRANGE", "+", "-")
+	next, err := b.feeds.newest(b.link.life, b.link)
 	if err != nil {
 		return ends, err
 	}
-	return *next, nil
+	return next, nil
 }
 
 // block has the server wait until there is an entry after the positions.
 func (b *bell) block(ends positions) (changed bool, err error) {
 	c := call{words: []string{"XREAD", "COUNT", "1", "BLOCK", strconv.FormatInt(blockTime.Milliseconds(), 10), "STREAMS"}, blocks: true}
-	for i, feed := range b.feeds {
+	for i, feed := range b.feeds.keys {
 		c.keys, c.args = append(c.keys, feed), append(c.args, ends[i].id())
 	}
 	ctx, cancel := context.WithTimeout(b.link.life, blockTime+b.link.timeout)

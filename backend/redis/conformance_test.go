@@ -13,12 +13,16 @@ import (
 
 // conformance is the kit's view of servers. Spaces are key prefixes.
 func conformance(o Options, servers ...*redistest.Server) backendtest.Config {
+	feeds := 1
+	if len(servers) > 1 { // a Cluster
+		feeds = perdure.Partitions
+	}
 	return backendtest.Config{
 		Open: func(t testing.TB, space backendtest.Options) perdure.Backend {
 			o := o
 			o.Prefix = space.Space + ":"
 			o.Timeout = 20 * time.Second // a busy machine breaks no law
-			o.FeedLength = space.FeedLength * perdure.Partitions
+			o.FeedLength = space.FeedLength * feeds
 			b, err := Open(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)

@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,7 +91,7 @@ func TestTheIndexOfAUserIsTrimmed(t *testing.T) {
 
 func TestReapIsLateEnoughAndSoon(t *testing.T) {
 	for partition := range perdure.Partitions {
-		for _, end := range []perdure.Millis{0, 1_700_000_000_000, 1_700_000_000_001, maxMillis} {
+		for _, end := range []perdure.Millis{0, 1_700_000_000_000, 1_700_000_000_001, perdure.MaxMillis} {
 			for _, at := range []perdure.Millis{1_600_000_000_000, 1_800_000_000_000} {
 				var got perdure.Millis
 				for _, digit := range reap(partition, end, at) {
@@ -101,6 +103,43 @@ func TestReapIsLateEnoughAndSoon(t *testing.T) {
 					t.Fatalf("partition %d: what ends at %d is dropped at %d", partition, end, got)
 				}
 			}
+		}
+	}
+}
+
+// Creates of one call are each held against the epoch of their own user.
+func TestEpochsOfManyCreates(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	b := open(t, Options{URL: server.URL()})
+	revoked := map[int]bool{0: true, 3: true, 4: true, 9: true}
+	var before, epochs, creates []perdure.Batch
+	for i := range 10 {
+		user := fmt.Sprint("user", i)
+		before = append(before, perdure.Batch{{Op: perdure.OpPut, Record: session(user)}})
+		born := session(user)
+		creates = append(creates, perdure.Batch{{Op: perdure.OpPut, Record: born}})
+		if revoked[i] {
+			epoch := born
+			epoch.ID, epoch.Kind, epoch.Body = perdure.EpochID(born.User), perdure.KindEpoch, ""
+			epoch.Version.Time++
+			epochs = append(epochs, perdure.Batch{{Op: perdure.OpPut, Record: epoch}})
+		}
+	}
+	touched := before[5][0].Record
+	touch := perdure.Batch{{Op: perdure.OpTouch, Record: perdure.Record{ID: touched.ID, Header: perdure.Header{LastAccess: touched.LastAccess + 1}}}}
+	for _, batches := range [][]perdure.Batch{before, epochs} {
+		results, err := b.Apply(t.Context(), batches)
+		if err != nil || slices.ContainsFunc(results, func(r perdure.Result) bool { return r.Outcome != perdure.Applied }) {
+			t.Fatalf("%+v, %v", results, err)
+		}
+	}
+	results, err := b.Apply(t.Context(), slices.Insert(creates, 7, touch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, result := range slices.Delete(results, 7, 8) {
+		if met := result.Outcome == perdure.Conflict && result.Stored.Kind == perdure.KindEpoch; met != revoked[i] || !met && result.Outcome != perdure.Applied {
+			t.Errorf("of user%d, whose sessions were revoked: %v, came %+v", i, revoked[i], result)
 		}
 	}
 }

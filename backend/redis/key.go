@@ -23,7 +23,8 @@ const tags = "" +
 // keyspace names the keys. With p for the prefix and t for the tag of a
 // partition they are p{t}:s:<id> for a record, p{t}:u:<user key> for the index of
 // a user, p{t}:x for the sessions by deadline, p{t}:t for tombstones and epochs
-// by drop time, and p{t}:f for the change feed.
+// by drop time, and p{t}:f for the change feed, which in a Cluster each partition
+// has and elsewhere partition 0 for all.
 type keyspace struct {
 	prefix     string
 	partitions [perdure.Partitions]partitionKeys
@@ -66,15 +67,6 @@ func (k *keyspace) id(key string) string {
 		return ""
 	}
 	return key[tagged:]
-}
-
-// feeds are the keys of all feeds, by partition.
-func (k *keyspace) feeds() []string {
-	feeds := make([]string, len(k.partitions))
-	for i := range k.partitions {
-		feeds[i] = k.partitions[i].feed
-	}
-	return feeds
 }
 
 // foreign reports whether the id lies in another partition than its user.

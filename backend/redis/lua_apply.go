@@ -5,28 +5,29 @@ package redis
 // write that met a record, whose that is (0 its own, 1 the user's epoch, 2 the
 // parent), the record, and the server's time.
 //
-// ARGV begins with the length of the feed, the skew bound in milliseconds, and
-// the caller's time. Then each batch has its letter, its keys and its arguments:
+// KEYS begins with the feed. ARGV begins with the feed's length, the skew bound
+// in milliseconds, the caller's time, and how long the part of a record's key is
+// that comes before the id. Then each batch has its letter, keys and arguments:
 //
 //	c  create a session where nothing is stored
-//	   KEYS session, user index, expiry index, feed, epoch
-//	   ARGV id, record, reap, due, change
+//	   KEYS session, user index, expiry index, epoch
+//	   ARGV record, reap, due, head of the change
 //	p  put n records that nothing stands in the way of
 //	   ARGV n, number of keys; then for each
-//	   KEYS record, user index, expiry index, tombstone index, feed, epoch, parent (if "1")
-//	   ARGV id, record, base, epoch known, reap, due, change, "1" or ""
+//	   KEYS record, user index, expiry index, tombstone index, epoch, parent (if "1")
+//	   ARGV record, base, epoch known, reap, due, head of the change, "1" or ""
 //	t  touch
-//	   KEYS session, feed
-//	   ARGV id, last access, head of the change
+//	   KEYS session
+//	   ARGV last access, head of the change
 //	r  remove, or plant the record unless it is empty
-//	   KEYS session, expiry index, tombstone index, feed
-//	   ARGV id, prefix of user indexes, reason and version, record, reap, due
+//	   KEYS session, expiry index, tombstone index
+//	   ARGV prefix of user indexes, reason and version, record, reap, due
 //
 // reap is when Redis may drop the key by itself, in seconds; due the score in the
 // index, in milliseconds.
-const luaApply = luaCommon + luaIndexing + `
+const luaApply = luaCommon + luaFeed + luaIndexing + `
 local K, A, out = KEYS, ARGV, {}
-local length, skew, today = A[1], tonumber(A[2]), A[3]
+local skew, today, before_id = tonumber(A[2]), tonumber(A[3]), A[4] + 1
 local clock
 
 local function now()
@@ -37,14 +38,25 @@ local function now()
   return clock
 end
 
-local function create(k, a)
-  local s, id, rec, reap = K[k+1], A[a+1], A[a+2], A[a+3]
-  local epoch = call('GET', K[k+5])
+-- epochs gets those of the users of all creations from here on up to the next
+-- batch of another letter.
+local function epochs(k, a)
+  local keys = {}
+  while A[a] == 'c' and #keys < 500 do
+    keys[#keys + 1] = K[k + 4]
+    k, a = k + 4, a + 5
+  end
+  return call('MGET', unpack(keys))
+end
+
+local function create(k, a, epoch)
+  local s, rec, reap = K[k+1], A[a+1], A[a+2]
   if epoch and before(rec, 16, known(epoch), 4) and call('EXISTS', s) == 0 then return {3, 0, 1, epoch} end
   if not call('SET', s, rec, 'NX', 'EXAT', reap) then return {3, 0, 0, known(call('GET', s))} end
+  local id = sub(s, before_id)
   index(K[k+2], id, reap, today)
-  call('ZADD', K[k+3], A[a+4], id)
-  announce(K[k+4], length, byte(rec, 9), A[a+5])
+  call('ZADD', K[k+3], A[a+3], id)
+  announce(A[a+4], sub(rec, 4, 15), sub(rec, 52, 73), id)
   return 1
 end
 
@@ -91,29 +103,29 @@ local function dead(w, was)
 end
 
 local function store(w)
-  local was, change = false, w.change
+  local was, head = false, w.head
   if w.cur then
     was = byte(w.cur, 2)
     w.rec = keep(w.rec, w.cur)
   end
   if byte(w.rec, 2) == 1 then
-    if was then change = '\2' .. sub(change, 2) end
+    if was then head = '\2' .. sub(head, 2) end
     live(w, was)
   else
     dead(w, was)
   end
-  announce(w.f, length, byte(w.rec, 9), change)
+  announce(head, sub(w.rec, 4, 15), sub(w.rec, 52, 73), w.id)
 end
 
 local function put(k, a)
   local writes = {}
   a = a + 2
   for i = 1, tonumber(A[a-1]) do
-    local w = {s = K[k+1], u = K[k+2], x = K[k+3], t = K[k+4], f = K[k+5], e = K[k+6],
-      id = A[a+1], rec = A[a+2], base = A[a+3], ack = A[a+4], reap = A[a+5], due = A[a+6], change = A[a+7]}
-    k = k + 6
-    if A[a+8] == '1' then k = k + 1; w.p = K[k] end
-    a = a + 8
+    local w = {s = K[k+1], u = K[k+2], x = K[k+3], t = K[k+4], e = K[k+5], id = sub(K[k+1], before_id),
+      rec = A[a+1], base = A[a+2], ack = A[a+3], reap = A[a+4], due = A[a+5], head = A[a+6]}
+    k = k + 5
+    if A[a+7] == '1' then k = k + 1; w.p = K[k] end
+    a = a + 7
     local met = obstacle(w)
     if met then met[2] = i - 1 return met end
     writes[i] = w
@@ -129,7 +141,7 @@ local function ended(s, header)
 end
 
 local function touch(k, a)
-  local s, to = K[k+1], A[a+2]
+  local s, to = K[k+1], A[a+1]
   local h = call('GETRANGE', s, '0', '72')
   if h == '' then return 2 end
   if byte(known(h), 2) ~= 1 then return ended(s, h) end
@@ -137,7 +149,7 @@ local function touch(k, a)
   if at >= last then return 2 end
   if at > access then
     call('SETRANGE', s, '39', to)
-    announce(K[k+2], length, byte(to, 6), A[a+3] .. sub(h, 4, 15) .. sub(h, 52, 73) .. A[a+1])
+    announce(A[a+2], sub(h, 4, 15), sub(h, 52, 73), sub(s, before_id))
   end
   return 1
 end
@@ -145,59 +157,73 @@ end
 -- spared is touch where the server is full: a touch takes no memory, so room is
 -- made in the feed for its change.
 local function spared(k, a)
-  call('XTRIM', K[k+2], 'MAXLEN', '~', length)
+  call('XTRIM', K[1], 'MAXLEN', '~', A[1])
   return touch(k, a)
 end
 
 local function plant(k, a)
-  local rec = A[a+4]
+  local rec, id = A[a+3], sub(K[k+1], before_id)
   if rec == '' then return 2 end
-  call('ZREM', K[k+2], A[a+1])
-  call('SET', K[k+1], rec, 'EXAT', A[a+5])
-  call('ZADD', K[k+3], A[a+6], A[a+1])
-  announce(K[k+4], length, byte(rec, 9), '\4' .. sub(rec, 3, 15) .. sub(rec, 52, 73) .. A[a+1])
+  call('ZREM', K[k+2], id)
+  call('SET', K[k+1], rec, 'EXAT', A[a+4])
+  call('ZADD', K[k+3], A[a+5], id)
+  announce('\4' .. sub(rec, 3, 3), sub(rec, 4, 15), sub(rec, 52, 73), id)
   return 2
 end
 
 local function remove(k, a)
-  local s, id, mark = K[k+1], A[a+1], A[a+3]
+  local s, mark = K[k+1], A[a+2]
   local cur = call('GET', s)
   if not cur then return plant(k, a) end
   if byte(known(cur), 2) ~= 1 then return ended(s, cur) end
   local horizon = unpack6('>I6', cur, 34) + skew
-  local user = sub(cur, 52, 73)
+  local user, id = sub(cur, 52, 73), sub(s, before_id)
   call('ZREM', K[k+2], id)
-  call('ZREM', A[a+2] .. user, id)
-  call('SET', s, tombstone(cur, mark), 'PXAT', math.max(horizon, tonumber(today)) + 3600000)
+  call('ZREM', A[a+1] .. user, id)
+  call('SET', s, tombstone(cur, mark), 'PXAT', math.max(horizon, today) + 3600000)
   call('ZADD', K[k+3], horizon, id)
-  announce(K[k+4], length, byte(mark, 7), '\4' .. mark .. user .. id)
+  announce('\4' .. sub(mark, 1, 1), sub(mark, 2), user, id)
   return {1, 0, 0, cur}
 end
 
-local k, a, last = 0, 3, #A
+local function isFull(failure)
+  return string.find(type(failure) == 'table' and failure.err or failure, 'OOM ', 1, true)
+end
+
+local k, a, last = 1, 4, #A
+local found, nth = {}, 1
 while a < last do
   local op, ok, result = A[a+1]
-  a = a + 1
   if op == 'c' then
-    ok, result = pcall(create, k, a)
-    k, a = k + 5, a + 5
+    if nth > #found then found, nth = epochs(k, a + 1), 1 end
+    ok, result = pcall(create, k, a + 1, found[nth])
+    nth, k, a = nth + 1, k + 4, a + 5
   elseif op == 't' then
-    ok, result = pcall(touch, k, a)
-    if not ok and string.find(type(result) == 'table' and result.err or result, 'OOM ', 1, true) then
-      ok, result = pcall(spared, k, a)
-    end
-    k, a = k + 2, a + 3
+    ok, result = pcall(touch, k, a + 1)
+    if not ok and isFull(result) then ok, result = pcall(spared, k, a + 1) end
+    k, a = k + 1, a + 3
   elseif op == 'r' then
-    ok, result = pcall(remove, k, a)
-    k, a = k + 4, a + 6
+    ok, result = pcall(remove, k, a + 1)
+    k, a = k + 3, a + 6
   else
-    ok, result = pcall(put, k, a)
-    k, a = k + A[a+2], a + 2 + 8 * A[a+1]
+    ok, result = pcall(put, k, a + 1)
+    k, a = k + A[a+3], a + 3 + 7 * A[a+2]
   end
-  if not ok and type(result) ~= 'table' then result = {err = result} end
+  if op ~= 'c' then found, nth = {}, 1 end
+  if not ok then result = failed(result) end
   out[#out + 1] = result
 end
+publish(K[1], A[1])
 return out
+`
+
+// luaIndex only indexes a session.
+//
+//	KEYS user index
+//	ARGV id, reap, caller's time
+const luaIndex = luaCommon + luaIndexing + `
+index(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]))
+return 1
 `
 
 const luaIndexing = `
@@ -209,13 +235,4 @@ local function index(u, id, reap, today)
     call('ZREMRANGEBYSCORE', u, '-inf', math.floor(today / 1000))
   end
 end
-`
-
-// luaIndex only indexes a session.
-//
-//	KEYS user index
-//	ARGV id, reap, caller's time
-const luaIndex = luaCommon + luaIndexing + `
-index(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
-return 1
 `

@@ -38,15 +38,39 @@ end
 local function tombstone(session, mark)
   return '\1\2' .. mark .. sub(session, 16, 74 + byte(session, 74))
 end
+`
 
--- announce adds a change to the feed. Trimming it costs as much again, so only
--- one write in 16 does: dice is the lowest byte of a time.
-local function announce(feed, length, dice, change)
-  if dice % 16 == 0 then
-    call('XADD', feed, 'MAXLEN', '~', length, '*', 'e', change)
-  else
-    call('XADD', feed, '*', 'e', change)
+// luaFeed collects changes and adds them to the feed at the end of a script, four
+// to an entry at most: an entry costs as much as the rest of a touch. A change is
+// preceded by its length, as a byte.
+const luaFeed = `
+local news = {}
+
+-- announce takes a change in: head is its kind and reason.
+local function announce(head, version, user, id)
+  news[#news + 1] = string.char(36 + #id) .. head .. version .. user .. id
+end
+
+-- publish adds what was announced to the feed, which it keeps to a length.
+local function publish(feed, length)
+  for i = 1, #news, 4 do
+    call('XADD', feed, 'MAXLEN', '~', length, '*', 'e', table.concat(news, '', i, math.min(i + 3, #news)))
   end
+end
+
+-- failed is the reply for what pcall caught.
+local function failed(err)
+  if type(err) == 'table' then return err end
+  return {err = err}
+end
+
+-- publishing returns what work returns, and publishes what it announced also
+-- where it fails half-way.
+local function publishing(feed, length, work)
+  local ok, result = pcall(work)
+  publish(feed, length)
+  if not ok then return failed(result) end
+  return result
 end
 `
 

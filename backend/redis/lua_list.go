@@ -47,9 +47,10 @@ return pages
 //
 //	KEYS epoch, user index, expiry index, tombstone index, feed
 //	ARGV length of the feed, skew bound, caller's time, epoch, base, reap, due,
-//	     change, reason and version of tombstones, prefix of records, partition
-//	     in hex, score and member after which to begin, limit, ids to spare
-const luaRevoke = luaCommon + luaSeek + `
+//	     head of the change, reason and version of tombstones, prefix of records,
+//	     partition in hex, score and member after which to begin, limit, ids to
+//	     spare
+const luaRevoke = luaCommon + luaFeed + luaSeek + `
 local K, A = KEYS, ARGV
 local length, skew, today, epoch, base, mark = A[1], tonumber(A[2]), tonumber(A[3]), A[4], A[5], A[9]
 local t = call('TIME')
@@ -62,13 +63,6 @@ if cur then
 elseif base ~= '' then
   return {3, false}
 end
-call('XTRIM', K[5], 'MAXLEN', '~', length)
-if not cur or sub(cur, 4, 15) ~= sub(epoch, 4, 15) then
-  call('SET', K[1], epoch, 'EXAT', A[6])
-  call('ZADD', K[4], A[7], A[11] .. '.' .. sub(epoch, 52, 73))
-  announce(K[5], length, 1, A[8])
-end
-
 local spare = {['.'] = true}
 for i = 15, #A do spare[A[i]] = true end
 local from = seek(K[2], A[12], A[13])
@@ -83,26 +77,34 @@ local function finish(id, session)
   call('ZREM', K[2], id)
   call('SET', A[10] .. id, tombstone(session, mark), 'PXAT', math.max(horizon, today) + 3600000)
   call('ZADD', K[4], horizon, id)
-  announce(K[5], length, 1, '\4' .. mark .. sub(session, 52, 73) .. id)
+  announce('\4' .. sub(mark, 1, 1), sub(mark, 2), sub(session, 52, 73), id)
 end
 
-for i, value in ipairs(values(A[10], names)) do
-  local id = names[i]
-  local native = #id == 24 and sub(id, 1, 2) == A[11]
-  if spare[id] then
-    -- stays
-  elseif value and not pcall(known, value) then
-    out[6] = out[6] + 1
-  elseif value and byte(value, 2) == 1 then
-    finish(id, value)
-    out[#out + 1] = id
-    out[#out + 1] = value
-  elseif value or native then
-    call('ZREM', K[2], id)
-  else
-    out[#out + 1] = id
-    out[#out + 1] = false
+return publishing(K[5], length, function()
+  call('XTRIM', K[5], 'MAXLEN', '~', length)
+  if not cur or sub(cur, 4, 15) ~= sub(epoch, 4, 15) then
+    call('SET', K[1], epoch, 'EXAT', A[6])
+    call('ZADD', K[4], A[7], A[11] .. '.' .. sub(epoch, 52, 73))
+    announce(A[8], sub(epoch, 4, 15), sub(epoch, 52, 73), A[11] .. '.' .. sub(epoch, 52, 73))
   end
-end
-return out
+  for i, value in ipairs(values(A[10], names)) do
+    local id = names[i]
+    local native = #id == 24 and sub(id, 1, 2) == A[11]
+    if spare[id] then
+      -- stays
+    elseif value and not pcall(known, value) then
+      out[6] = out[6] + 1
+    elseif value and byte(value, 2) == 1 then
+      finish(id, value)
+      out[#out + 1] = id
+      out[#out + 1] = value
+    elseif value or native then
+      call('ZREM', K[2], id)
+    else
+      out[#out + 1] = id
+      out[#out + 1] = false
+    end
+  end
+  return out
+end)
 `

@@ -39,7 +39,7 @@ func parsePlace(cursor string) (p place, err error) {
 // isMember reports whether s can be the id of a record, or an index's own ".".
 func isMember(s string) bool {
 	const signs = "-._0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	return s != "" && len(s) <= maxIDLen && strings.Trim(s, signs) == ""
+	return s != "" && len(s) <= perdure.MaxIDLen && strings.Trim(s, signs) == ""
 }
 
 const (

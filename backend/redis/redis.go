@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -27,9 +26,9 @@ type Backend struct {
 	// What concurrent callers share, but in a Cluster.
 	reads, writes, pages *convoy
 
-	bell       *bell
-	feedLength string // of a partition
-	sweeps     atomic.Uint32
+	feeds  feeds
+	bell   *bell
+	sweeps atomic.Uint32
 }
 
 var (
@@ -58,7 +57,6 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 			apply: newScript(luaApply), index: newScript(luaIndex), page: newScript(luaPage),
 			revoke: newScript(luaRevoke), sweep: newScript(luaSweep), probe: newScript(luaProbe),
 		},
-		feedLength: strconv.Itoa(max(o.FeedLength/perdure.Partitions, 1)),
 	}
 	cache := newNear(o.NearCacheBytes, o.NearCacheAge)
 	client, cached, err := connect(ctx, &o, &a, b.gate, func(keys []rueidis.RedisMessage) { b.keys.changed(cache, keys) })
@@ -70,6 +68,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	}
 	b.encrypted = o.secure(&a)
 	b.link = newLink(client, o.Timeout, o.TimeoutAll)
+	b.feeds = newFeeds(b.keys, b.link.cluster, o.FeedLength)
 	b.encoder = encoder{keys: b.keys, cluster: b.link.cluster, skew: perdure.Millis(o.MaxClockSkew.Milliseconds()), clocks: b.clocks}
 	if err := b.refuseEviction(ctx); err != nil {
 		b.link.close()
@@ -78,7 +77,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if !b.link.cluster {
 		b.reads, b.writes, b.pages = newConvoy(b.link, b.carryReads), newConvoy(b.link, b.carryWrites), newConvoy(b.link, b.carryPages)
 	}
-	b.bell = newBell(b.link, b.keys)
+	b.bell = &bell{link: b.link, feeds: b.feeds}
 	return b, nil
 }
 

@@ -10,26 +10,34 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Stats counts sessions, tombstones and changes in one round trip. Bytes and
-// MaxBytes are those of the server, or of all masters, whatever else they hold.
+// Stats counts sessions, tombstones and changes in one round trip: of the changes
+// the entries that hold them, so there may be more. Bytes and MaxBytes are those
+// of the server, or of all masters, whatever else they hold.
 func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
-	calls := make([]call, 0, 3*perdure.Partitions)
+	var calls []call
+	var counts []*int64
+	stats := perdure.Stats{Backend: "redis"}
+	count := func(name, key string, into *int64) {
+		calls, counts = append(calls, command([]string{name}, key)), append(counts, into)
+	}
 	for i := range b.keys.partitions {
 		own := &b.keys.partitions[i]
-		calls = append(calls, command([]string{"ZCARD"}, own.expiry), command([]string{"ZCARD"}, own.tombs), command([]string{"XLEN"}, own.feed))
+		count("ZCARD", own.expiry, &stats.Sessions)
+		count("ZCARD", own.tombs, &stats.Tombstones)
+	}
+	for _, feed := range b.feeds.keys {
+		count("XLEN", feed, &stats.FeedLength)
 	}
 	results, err := b.link.do(ctx, calls...)
 	if err != nil {
 		return perdure.Stats{}, err
 	}
-	stats := perdure.Stats{Backend: "redis"}
-	counts := [...]*int64{&stats.Sessions, &stats.Tombstones, &stats.FeedLength}
 	for i, result := range results {
 		n, err := b.number(result)
 		if err != nil {
 			return perdure.Stats{}, err
 		}
-		*counts[i%len(counts)] += n
+		*counts[i] += n
 	}
 	servers, err := b.servers(ctx)
 	if err != nil {

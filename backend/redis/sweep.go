@@ -15,7 +15,7 @@ func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (exp
 	if err := b.link.ready(ctx); err != nil {
 		return 0, false, err
 	}
-	now = min(max(now, 0), maxMillis)
+	now = min(max(now, 0), perdure.MaxMillis)
 	ctx, cancel := b.link.bound(ctx)
 	defer cancel()
 	due, err := b.due(ctx, now)
@@ -35,7 +35,7 @@ func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (exp
 			break
 		}
 		n := min(due[p], left, maxSwept)
-		calls = append(calls, b.sweepCall(&b.keys.partitions[p], now, n))
+		calls = append(calls, b.sweepCall(p, now, n))
 		left -= n
 	}
 	results, err := b.link.do(ctx, calls...)
@@ -93,11 +93,12 @@ func (b *Backend) number(result rueidis.RedisResult) (int64, error) {
 	return n, failure(err)
 }
 
-func (b *Backend) sweepCall(own *partitionKeys, now perdure.Millis, limit int) call {
+func (b *Backend) sweepCall(partition int, now perdure.Millis, limit int) call {
+	own := &b.keys.partitions[partition]
 	return call{
 		script: b.scripts.sweep,
-		keys:   []string{own.expiry, own.tombs, own.feed},
-		args:   []string{b.feedLength, decimal(b.encoder.skew), decimal(now), strconv.Itoa(limit), own.records, own.users},
+		keys:   []string{own.expiry, own.tombs, b.feeds.of(partition)},
+		args:   []string{b.feeds.length, decimal(b.encoder.skew), decimal(now), strconv.Itoa(limit), own.records, own.users},
 	}
 }
 
@@ -124,7 +125,7 @@ func (b *Backend) readSwept(result rueidis.RedisResult) (expired int, more bool,
 		id, _ := parts[i].ToString()
 		user, _ := parts[i+1].ToString()
 		b.near.drop(id)
-		if len(user) == userKeyLen && user[0] != 0 && foreign(id, perdure.UserKey(user)) {
+		if user != "" && user[0] != 0 && foreign(id, perdure.UserKey(user)) {
 			strays = append(strays, b.unindexCall(id, perdure.UserKey(user)))
 		}
 	}

@@ -70,10 +70,7 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 	if err := b.link.ready(ctx); err != nil {
 		return perdure.UserRemoved{}, err
 	}
-	if r.Epoch.Kind != perdure.KindEpoch {
-		return perdure.UserRemoved{}, invalid("removal.epoch", "is not the record of an epoch")
-	}
-	if err := checkRecord(&r.Epoch); err != nil {
+	if err := r.Check(); err != nil {
 		return perdure.UserRemoved{}, err
 	}
 	from, err := parsePlace(r.After)
@@ -112,13 +109,12 @@ func (b *Backend) revokeCall(r *perdure.UserRemoval, from place, limit int) call
 	home := &b.keys.partitions[partition]
 	today := now()
 	drop := e.Horizon + b.encoder.skew
-	change := perdure.Change{Kind: perdure.UserRevoked, Reason: r.Reason, ID: e.ID, User: e.User, Version: e.Version}
 	return call{
 		script: b.scripts.revoke,
-		keys:   []string{home.records + e.ID, home.users + string(e.User), home.expiry, home.tombs, home.feed},
+		keys:   []string{home.records + e.ID, home.users + string(e.User), home.expiry, home.tombs, b.feeds.of(partition)},
 		args: append([]string{
-			b.feedLength, decimal(b.encoder.skew), decimal(today), string(e.Append(nil)), based(r.Base),
-			reap(partition, drop, today), decimal(drop), string(change.Append(nil)), mark(r.Reason, e.Version),
+			b.feeds.length, decimal(b.encoder.skew), decimal(today), string(e.Append(nil)), based(r.Base),
+			reap(partition, drop, today), decimal(drop), string([]byte{byte(perdure.UserRevoked), byte(r.Reason)}), mark(r.Reason, e.Version),
 			home.records, home.hex, from.score, from.member, strconv.Itoa(limit),
 		}, r.Except...),
 	}

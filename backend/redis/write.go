@@ -35,7 +35,7 @@ type encoder struct {
 	clocks  *clocks
 }
 
-// batch adds a batch to a parcel. The batch has passed check.
+// batch adds a batch to a parcel. The batch has passed its Check.
 func (e *encoder) batch(p *parcel, batch perdure.Batch, now perdure.Millis) {
 	w := &batch[0]
 	switch {
@@ -90,23 +90,22 @@ func (e *encoder) put(p *parcel, w *perdure.Write, now perdure.Millis, short boo
 	c.add(reap(partition, end, now))
 	c.buf = strconv.AppendInt(c.buf, int64(due), 10)
 	c.cut()
-	change := perdure.Change{Kind: announcement(r.Kind), Reason: cmp.Or(r.Reason, w.Reason), ID: r.ID, User: r.User, Version: r.Version}
-	c.buf = change.Append(c.buf)
+	c.buf = append(c.buf, byte(announcement(r.Kind)), byte(cmp.Or(r.Reason, w.Reason)))
 	c.cut()
 	s := c.strings()
-	session, users, epoch, value, reaped, score, entry := s[0], s[1], s[2], s[3], s[4], s[5], s[6]
+	session, users, epoch, value, reaped, score, head := s[0], s[1], s[2], s[3], s[4], s[5], s[6]
 	if short {
-		p.keys = append(p.keys, session, users, own.expiry, own.feed, epoch)
-		p.args = append(p.args, r.ID, value, reaped, score, entry)
+		p.keys = append(p.keys, session, users, own.expiry, epoch)
+		p.args = append(p.args, value, reaped, score, head)
 		return
 	}
-	p.keys = append(p.keys, session, users, own.expiry, own.tombs, own.feed, epoch)
+	p.keys = append(p.keys, session, users, own.expiry, own.tombs, epoch)
 	parent := ""
 	if r.Parent != "" && (!e.cluster || perdure.PartitionOf(r.Parent) == partition) {
 		p.keys = append(p.keys, e.keys.record(r.Parent))
 		parent = "1"
 	}
-	p.args = append(p.args, r.ID, value, based(w.Base), based(w.Epoch), reaped, score, entry, parent)
+	p.args = append(p.args, value, based(w.Base), based(w.Epoch), reaped, score, head, parent)
 }
 
 func (e *encoder) touch(p *parcel, w *perdure.Write) {
@@ -118,8 +117,8 @@ func (e *encoder) touch(p *parcel, w *perdure.Write) {
 	c.buf = append(c.buf, byte(perdure.Touched), byte(w.Reason))
 	c.cut()
 	s := c.strings()
-	p.keys = append(p.keys, s[0], own.feed)
-	p.args = append(p.args, "t", w.Record.ID, s[1], s[2])
+	p.keys = append(p.keys, s[0])
+	p.args = append(p.args, "t", s[1], s[2])
 }
 
 func (e *encoder) remove(p *parcel, w *perdure.Write, now perdure.Millis) {
@@ -134,8 +133,8 @@ func (e *encoder) remove(p *parcel, w *perdure.Write, now perdure.Millis) {
 		reaped = reap(perdure.PartitionOf(r.ID), drop, now)
 		due = decimal(drop)
 	}
-	p.keys = append(p.keys, own.records+r.ID, own.expiry, own.tombs, own.feed)
-	p.args = append(p.args, "r", r.ID, own.users, mark(r.Reason, r.Version), value, reaped, due)
+	p.keys = append(p.keys, own.records+r.ID, own.expiry, own.tombs)
+	p.args = append(p.args, "r", own.users, mark(r.Reason, r.Version), value, reaped, due)
 }
 
 // announcement is the change that storing a record is where nothing was stored.
