@@ -69,25 +69,16 @@ func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
 	var fresh []int // the records of batches
 	for i, r := range records {
 		merged[i].Err = checkIncoming(&r)
-		if merged[i].Err == nil && r.Kind == KindSession {
+		if merged[i].Err == nil && r.Kind != KindEpoch {
 			batches = append(batches, Batch{{Op: OpPut, Record: r, Reason: ReasonMerged}})
 			fresh = append(fresh, i)
 		}
 	}
-	results, err := m.Backend.Apply(ctx, batches)
-	applied := make([]bool, len(records))
-	for j, i := range fresh {
-		switch {
-		case err != nil:
-			merged[i].Err = err
-		case results[j].Err != nil:
-			merged[i].Err = results[j].Err
-		case results[j].Outcome == Applied:
-			merged[i], applied[i] = Merged{Record: records[i], Changed: true}, true
-		}
+	if len(batches) > 0 {
+		m.mergeFresh(ctx, batches, fresh, records, merged)
 	}
 	for i := range records {
-		if merged[i].Err == nil && !applied[i] {
+		if merged[i].Err == nil && !merged[i].Changed {
 			var err error
 			if merged[i], err = m.Merge(ctx, records[i]); err != nil {
 				merged[i].Err = err
@@ -95,6 +86,25 @@ func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
 		}
 	}
 	return merged
+}
+
+// mergeFresh stores the records under whose ids nothing is stored.
+func (m *Merger) mergeFresh(ctx context.Context, batches []Batch, fresh []int, records []Record, merged []Merged) {
+	results, err := m.Backend.Apply(ctx, batches)
+	for j, i := range fresh {
+		switch {
+		case err != nil:
+			merged[i].Err = err
+		case results[j].Err != nil:
+			merged[i].Err = results[j].Err
+		case results[j].Outcome == Applied:
+			if _, err := m.endSuccessors(ctx, records[i]); err != nil {
+				merged[i].Err = err
+				continue
+			}
+			merged[i] = Merged{Record: records[i], Changed: true}
+		}
+	}
 }
 
 func checkIncoming(r *Record) error {
