@@ -42,6 +42,7 @@ type File struct {
 	key        age.Identity
 	locked     error
 	recipients []string
+	verified   *Report // by Verify
 }
 
 const ageIntro = "age-encryption.org/v1\n"

@@ -72,9 +72,9 @@ const (
 	mergeBatch = 500
 )
 
-// Restore verifies the file and then merges it into the store: tombstones and
-// epochs first, so that nothing that has ended is there in between. Sessions come
-// back with their ids, times and versions.
+// Restore verifies the file, unless Verify has, and then merges it into the
+// store: tombstones and epochs first, so that nothing that has ended is there in
+// between. Sessions come back with their ids, times and versions.
 //
 // It returns a *DamageError, with nothing written, for a file that Verify
 // refuses; and where the store stops answering, an ErrUnavailable. What was
@@ -95,13 +95,17 @@ func (f *File) Restore(ctx context.Context, into *perdure.Merger, o RestoreOptio
 	}
 	start := o.Now()
 	r := restore{RestoreOptions: o, into: into, done: Restored{DryRun: o.DryRun}}
-	var err error
-	if r.done.Report, err = f.Verify(ctx, o.Progress); err != nil {
-		return r.done, err
+	if f.verified == nil {
+		if report, err := f.Verify(ctx, o.Progress); err != nil {
+			r.done.Report = report
+			return r.done, err
+		}
 	}
+	r.done.Report = *f.verified
 	r.failures.add(r.done.Report.Refusals...)
 	r.failures.count = r.done.Report.Refused
 	found := r.done.Report.Found
+	var err error
 	for _, p := range []struct {
 		part  part
 		stage string

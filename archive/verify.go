@@ -96,6 +96,9 @@ func (f *File) Verify(ctx context.Context, progress func(Progress)) (Report, err
 		first := r.Refusals[0]
 		err = damaged(-1, "%d lines cannot be restored; line %d: %s", r.Refused, first.Line, first.Reason)
 	}
+	if err == nil {
+		f.verified = &r
+	}
 	return r, err
 }
 
