@@ -60,25 +60,31 @@ func (m *Merger) Merge(ctx context.Context, r Record) (Merged, error) {
 	return Merged{Record: p.Record, Changed: changed, Killed: r.Kind == KindSession && p.Record.Kind == KindTombstone}, nil
 }
 
-// MergeAll merges many records, in one call of Backend.Apply where nothing is
-// stored under their ids yet, and one by one where something is. The results are
+// MergeAll merges many records: in one call of Backend.Apply those that find
+// nothing stored, or all that they say, and one by one the rest. The results are
 // aligned with the records, each with an error of its own.
 func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
 	merged := make([]Merged, len(records))
 	var batches []Batch
-	var fresh []int // the records of batches
+	var first []int // the records of batches
 	for i, r := range records {
 		merged[i].Err = checkIncoming(&r)
 		if merged[i].Err == nil && r.Kind != KindEpoch {
 			batches = append(batches, Batch{{Op: OpPut, Record: r, Reason: ReasonMerged}})
-			fresh = append(fresh, i)
+			first = append(first, i)
 		}
 	}
+	settled := make([]bool, len(records))
 	if len(batches) > 0 {
-		m.mergeFresh(ctx, batches, fresh, records, merged)
+		results, err := m.Backend.Apply(ctx, batches)
+		for j, i := range first {
+			if merged[i].Err = err; err == nil {
+				merged[i], settled[i] = m.atOnce(ctx, records[i], results[j])
+			}
+		}
 	}
 	for i := range records {
-		if merged[i].Err == nil && !merged[i].Changed {
+		if merged[i].Err == nil && !settled[i] {
 			var err error
 			if merged[i], err = m.Merge(ctx, records[i]); err != nil {
 				merged[i].Err = err
@@ -88,22 +94,24 @@ func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
 	return merged
 }
 
-// mergeFresh stores the records under whose ids nothing is stored.
-func (m *Merger) mergeFresh(ctx context.Context, batches []Batch, fresh []int, records []Record, merged []Merged) {
-	results, err := m.Backend.Apply(ctx, batches)
-	for j, i := range fresh {
-		switch {
-		case err != nil:
-			merged[i].Err = err
-		case results[j].Err != nil:
-			merged[i].Err = results[j].Err
-		case results[j].Outcome == Applied:
-			if _, err := m.endSuccessors(ctx, records[i]); err != nil {
-				merged[i].Err = err
-				continue
-			}
-			merged[i] = Merged{Record: records[i], Changed: true}
+// atOnce is what became of a record whose put had this result, and whether that
+// is all: it was stored, or what is stored says all that it does.
+func (m *Merger) atOnce(ctx context.Context, r Record, result Result) (merged Merged, settled bool) {
+	switch stored := result.Stored; {
+	case result.Err != nil:
+		return Merged{Err: result.Err}, true
+	case result.Outcome == Applied:
+		_, err := m.endSuccessors(ctx, r)
+		return Merged{Record: r, Changed: err == nil, Err: err}, true
+	case stored.ID != r.ID || stored.Kind == KindTombstone && stored.Body != "":
+		return Merged{}, false
+	default:
+		joined, err := merge(r, stored, m.Clock, m.codec())
+		if err != nil {
+			return Merged{Err: err}, true
 		}
+		same := joined.Version == stored.Version && joined.LastAccess <= stored.LastAccess
+		return Merged{Record: joined, Killed: r.Kind == KindSession && joined.Kind == KindTombstone}, same
 	}
 }
 
