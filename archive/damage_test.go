@@ -60,7 +60,7 @@ func TestEveryByteOfAnArchive(t *testing.T) {
 	all := truthOf(t, origin)
 	file := save(t, origin, archive.BackupOptions{})
 	for i := range file {
-		for _, flip := range []byte{1, 0x80, 0xff} {
+		for _, flip := range []byte{1, 0x80} {
 			altered := slices.Clone(file)
 			altered[i] ^= flip
 			all.judge(t, "a flipped byte", altered)

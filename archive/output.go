@@ -46,7 +46,7 @@ func WriteFile(path string, replace bool, write func(io.Writer) error) (err erro
 }
 
 func taken(path string) error {
-	return fmt.Errorf("%s: %w; choose another name, or say that it may be replaced", path, fs.ErrExist)
+	return fmt.Errorf("%s: %w, and replace was not asked for", path, fs.ErrExist)
 }
 
 // publish gives the file its name. A link fails where the name is taken, which a

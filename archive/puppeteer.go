@@ -70,7 +70,7 @@ func (p *puppeteerReader) step(b *batch) error {
 	}
 	var raw json.RawMessage
 	if err := p.decoder.Decode(&raw); err != nil {
-		return err
+		return cutShort(err)
 	}
 	p.index++
 	r, id, err := readPuppeteer(raw, p.codec)
@@ -159,7 +159,7 @@ func (p *puppeteerReader) tail() error {
 	return io.EOF
 }
 
-// cutShort keeps the end of the file apart from the end of the sessions.
+// cutShort keeps the end of the file apart from that of the sessions.
 func cutShort(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

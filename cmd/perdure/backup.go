@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"text/tabwriter"
 	"time"
 
@@ -85,6 +86,9 @@ func (a *app) save(ctx context.Context, i *factory.Instance, s *saving) error {
 		return a.printSaved(a.stderr, &summary, "stdout")
 	}
 	if err := archive.WriteFile(s.out, s.replace, write); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			err = fmt.Errorf("%w: give another --out, or --replace", err)
+		}
 		return err
 	}
 	return a.printSaved(a.stdout, &summary, s.out)
