@@ -163,6 +163,12 @@ func TestPreviewIsWhatMergeDoes(t *testing.T) {
 
 	all := a.records(t)
 	before := b.records(t)
+	for _, r := range all { // alone, so that only the store knows its parent
+		alone := must[[]perdure.Merged](t)(b.merger.Preview(t.Context(), []perdure.Record{r}))
+		if r.ID == successor.ID && !alone[0].Killed {
+			t.Errorf("the successor of a session that was logged out would live: %+v", alone)
+		}
+	}
 	foreseen := must[[]perdure.Merged](t)(b.merger.Preview(t.Context(), all))
 	if after := b.records(t); !reflect.DeepEqual(before, after) {
 		t.Errorf("the preview wrote: %+v, was %+v", after, before)
@@ -179,6 +185,30 @@ func TestPreviewIsWhatMergeDoes(t *testing.T) {
 	if !killed[gone.ID] || !killed[revoked.ID] || !killed[late.ID] || !killed[successor.ID] || killed[kept.ID] {
 		t.Errorf("killed: %v", killed)
 	}
+}
+
+// A tombstone that comes in a crowd ends the successors of its session like one
+// that comes alone.
+func TestMergeAllEndsSuccessors(t *testing.T) {
+	a, b := newSide(t), newSide(t)
+	first := mustCreate(t, a.Store, perdure.Data{UserID: "u"})
+	successor := must[perdure.Session](t)(a.Rotate(t.Context(), first.ID, 0))
+	for _, r := range a.records(t) {
+		if r.Kind == perdure.KindSession {
+			b.merge(t, r)
+		}
+	}
+	must[perdure.Session](t)(b.Get(t.Context(), successor.ID))
+	must[bool](t)(a.Delete(t.Context(), first.ID))
+	for _, r := range a.records(t) {
+		if r.ID != first.ID {
+			continue
+		}
+		if m := b.merger.MergeAll(t.Context(), []perdure.Record{r}); m[0].Err != nil || !m[0].Changed {
+			t.Errorf("%+v", m)
+		}
+	}
+	wantGone(t, b.Store, first.ID, successor.ID)
 }
 
 // Overwrite goes back to a backup: all fields of it, whatever came since. A

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"filippo.io/age"
@@ -121,24 +122,28 @@ func TestFramesOutOfPlace(t *testing.T) {
 		parts [][]byte
 		lost  int64
 		whole bool
+		says  string
 	}{
-		"swapped":             {swap(parts, 2, 3), 0, true},
-		"footer first":        {swap(parts, 1, last), 0, true},
-		"dropped":             {slices.Delete(slices.Clone(parts), 2, 3), 1, false},
-		"header dropped":      {slices.Delete(slices.Clone(parts), 1, 2), 1, true},
-		"footer dropped":      {parts[:last], 0, true},
-		"repeated":            {slices.Insert(slices.Clone(parts), 3, parts[2]), 0, true},
-		"header repeated":     {slices.Insert(slices.Clone(parts), 2, parts[1]), 0, true},
-		"footer repeated":     {append(slices.Clone(parts), parts[last]), 0, true},
-		"of another archive":  {slices.Insert(slices.Clone(parts), 3, foreign[3]), 0, true},
-		"replaced":            {slices.Replace(slices.Clone(parts), 3, 4, foreign[3]), 1, false},
-		"footer of another":   {slices.Replace(slices.Clone(parts), last, last+1, foreign[last]), 0, true},
-		"preamble of nothing": {parts[1:], 0, true},
+		"swapped":             {swap(parts, 2, 3), 0, true, "frame 2 lies where frame 1 belongs"},
+		"footer first":        {swap(parts, 1, last), 0, true, "frame 5 lies where frame 0 belongs"},
+		"dropped":             {slices.Delete(slices.Clone(parts), 2, 3), 1, false, "lies where"},
+		"header dropped":      {slices.Delete(slices.Clone(parts), 1, 2), 1, true, "frame 1 lies where frame 0"},
+		"footer dropped":      {parts[:last], 0, true, "cut short"},
+		"repeated":            {slices.Insert(slices.Clone(parts), 3, parts[2]), 0, true, "frame 1 lies where frame 2"},
+		"header repeated":     {slices.Insert(slices.Clone(parts), 2, parts[1]), 0, true, "frame 0 lies where"},
+		"footer repeated":     {append(slices.Clone(parts), parts[last]), 0, true, "follows its last"},
+		"of another archive":  {slices.Insert(slices.Clone(parts), 3, foreign[3]), 0, true, "another archive"},
+		"replaced":            {slices.Replace(slices.Clone(parts), 3, 4, foreign[3]), 1, false, "another archive"},
+		"footer of another":   {slices.Replace(slices.Clone(parts), last, last+1, foreign[last]), 0, true, "another archive"},
+		"preamble of nothing": {parts[1:], 0, true, "neither"},
 	} {
 		file := bytes.Join(c.parts, nil)
 		saved := all.judge(t, name, file)
 		if (saved == len(all)) != c.whole || saved < len(all)/3 {
 			t.Errorf("%s: salvage brought back %d of %d", name, saved, len(all))
+		}
+		if _, err := attempt(t, file, inMemory(t), archive.OpenOptions{}); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v does not say that %s", name, err, c.says)
 		}
 		report, err := read(t, file, archive.OpenOptions{Salvage: true}).Verify(t.Context(), nil)
 		if err != nil || report.Loss.Frames != c.lost {
