@@ -282,7 +282,7 @@ func TestInterruptedRestoreIsRepeated(t *testing.T) {
 	target := onRedis(t, server.URL(), "target:")
 	ctx, stop := context.WithCancel(t.Context())
 	done, err := read(t, file, archive.OpenOptions{}).Restore(ctx, into(target), archive.RestoreOptions{Workers: 1, Progress: func(p archive.Progress) {
-		if p.Stage == "restore" {
+		if p.Stage == "sessions" {
 			stop()
 		}
 	}})

@@ -52,8 +52,8 @@ type BackupOptions struct {
 
 // Progress is how far a backup or a restore has come.
 type Progress struct {
-	// Stage is what it is at: "scan" and "catch up", or "verify", "end" (of what
-	// was ended) and "restore".
+	// Stage is what it is at: "scan" and "catch up", or "verify", "tombstones" and
+	// "sessions".
 	Stage string `json:"stage"`
 	// Records are those that this stage has dealt with, and Total about how many
 	// there are; 0 is not known.

@@ -152,6 +152,20 @@ func TestFramesOutOfPlace(t *testing.T) {
 	}
 }
 
+// A whole file loses nothing by salvage.
+func TestSalvageOfAWholeFile(t *testing.T) {
+	origin := inMemory(t)
+	populate(t, origin, 20)
+	for _, format := range []archive.Format{archive.FormatArchive, archive.FormatLines} {
+		copied := inMemory(t)
+		done, err := attempt(t, save(t, origin, archive.BackupOptions{Format: format}), copied, archive.OpenOptions{Salvage: true})
+		if err != nil || done.Failed > 0 || done.Report.Loss != nil && *done.Report.Loss != (archive.Loss{}) {
+			t.Errorf("%+v, %v", done, err)
+		}
+		same(t, copied, origin)
+	}
+}
+
 func swap(parts [][]byte, i, j int) [][]byte {
 	parts = slices.Clone(parts)
 	parts[i], parts[j] = parts[j], parts[i]

@@ -110,8 +110,9 @@ func (f *frameReader) preamble() error {
 	ok := f.window.fill(preambleSize)
 	b := f.window.bytes()
 	switch {
-	case f.salvage:
+	case f.salvage && (!ok || string(b[:len(magic)]) != magic):
 		return nil // frames speak for themselves
+	case f.salvage:
 	case !ok || string(b[:len(magic)]) != magic:
 		return damaged(0, "it does not begin as an archive does")
 	case b[len(magic)] != archiveFormat:

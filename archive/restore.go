@@ -110,7 +110,7 @@ func (f *File) Restore(ctx context.Context, into *perdure.Merger, o RestoreOptio
 		part  part
 		stage string
 		total int64
-	}{{partDead, "end", found.Tombstones + found.Epochs}, {partSessions, "restore", found.Sessions}} {
+	}{{partDead, "tombstones", found.Tombstones + found.Epochs}, {partSessions, "sessions", found.Sessions}} {
 		r.progress = Progress{Stage: p.stage, Total: p.total}
 		if err = r.pass(ctx, f, p.part); err != nil {
 			break
