@@ -121,7 +121,7 @@ func (p Portable) Record(codec Codec) (Record, error) {
 
 // adopt gives a foreign session what it lacks: the same each time that it comes.
 func (p *Portable) adopt() {
-	if p.LastAccessedAt.IsZero() {
+	if p.LastAccessedAt.Before(p.CreatedAt) {
 		p.LastAccessedAt = p.CreatedAt
 	}
 	p.Born = Version{Time: uint64(MillisOf(p.CreatedAt)) << 16}
