@@ -81,8 +81,10 @@ func (a *app) openStore(c *cobra.Command, mayMake bool) (*factory.Instance, erro
 			return nil, err
 		}
 	}
-	if err := mustExist(address, config, mayMake); err != nil {
-		return nil, err
+	if _, file := factory.DataDirOf(address); !file || !mayMake {
+		if err := mustExist(address, config); err != nil {
+			return nil, err
+		}
 	}
 	return a.openAt(c.Context(), config)
 }
@@ -97,12 +99,12 @@ func (a *app) openAt(ctx context.Context, config factory.Config) (*factory.Insta
 
 // mustExist refuses the embedded stores that opening would make: an answer from
 // an empty store would be a wrong one.
-func mustExist(address string, config factory.Config, mayMake bool) error {
+func mustExist(address string, config factory.Config) error {
 	dir, file := factory.DataDirOf(address)
 	switch {
 	case address == "memory:":
 		return usageError{fmt.Errorf("the store is in the memory of another process; ask that daemon: --store http://%s", config.Listen)}
-	case !file, mayMake:
+	case !file:
 		return nil
 	}
 	if _, err := os.Stat(filepath.Join(dir, "perdure.db")); errors.Is(err, fs.ErrNotExist) {
