@@ -219,6 +219,34 @@ func TestBackupMeetsAnOldTombstone(t *testing.T) {
 	same(t, copied, store)
 }
 
+// A session that changed while it was saved is in the file twice. Going back to
+// that file goes back to the later of the two.
+func TestOverwriteByASessionThatIsThereTwice(t *testing.T) {
+	store := inMemory(t)
+	var ids []string
+	for i := range 40 {
+		ids = append(ids, create(t, store, perdure.Data{UserID: fmt.Sprint(i)}).ID)
+	}
+	write := func(role string) {
+		for _, id := range ids {
+			must[perdure.Session](t)(store.Update(t.Context(), id, perdure.Patch{Roles: []string{role}}))
+		}
+	}
+	var file bytes.Buffer
+	b := &busy{Backend: store.Backend(), after: func(page int) { write(fmt.Sprintf("page %d", page)) }}
+	summary, err := archive.Backup(t.Context(), b, &file, archive.BackupOptions{PageSize: 15})
+	if err != nil || summary.Footer.Sessions <= 40 {
+		t.Fatalf("%+v, %v", summary, err)
+	}
+	write("after the backup")
+	restore(t, file.Bytes(), store, archive.RestoreOptions{Overwrite: true, Workers: 4})
+	for _, id := range ids {
+		if got := must[perdure.Session](t)(store.Get(t.Context(), id)); got.Roles[0] != fmt.Sprintf("page %d", b.pages) {
+			t.Errorf("%s reads %q", id, got.Roles)
+		}
+	}
+}
+
 func TestBackupStops(t *testing.T) {
 	store := inMemory(t)
 	populate(t, store, 100)

@@ -268,8 +268,8 @@ func (r *restore) count(record *perdure.Record, m *perdure.Merged) {
 	}
 }
 
-// overwrite merges what the store does not hold as a live session, and makes the
-// rest read as it does in the file.
+// overwrite makes what is stored read as it does in the file, in its order, and
+// merges the rest.
 func (r *restore) overwrite(ctx context.Context, records []perdure.Record) ([]perdure.Merged, error) {
 	ids := make([]string, len(records))
 	for i := range records {
@@ -281,34 +281,19 @@ func (r *restore) overwrite(ctx context.Context, records []perdure.Record) ([]pe
 	}
 	now := r.into.Clock.Now()
 	merged := make([]perdure.Merged, len(records))
-	seen := map[string]bool{} // what comes again is written over what came first
-	var fresh []perdure.Record
+	var rest []perdure.Record
 	var places []int
 	for i, record := range records {
-		if !seen[record.ID] && !(stored[i].Kind == perdure.KindSession && record.Live(now)) {
-			fresh, places = append(fresh, record), append(places, i)
-		}
-		seen[record.ID] = true
-	}
-	for n, m := range r.into.MergeAll(ctx, fresh) {
-		merged[places[n]] = m
-	}
-	for i, record := range records {
-		if len(places) > 0 && places[0] == i {
-			places = places[1:]
+		if stored[i].Kind != perdure.KindSession || !record.Live(now) {
+			rest, places = append(rest, record), append(places, i)
 			continue
 		}
-		if merged[i], err = r.rewrite(ctx, record, now); err != nil {
+		if merged[i], err = r.into.Overwrite(ctx, record); err != nil {
 			merged[i].Err = err
 		}
 	}
-	return merged, nil
-}
-
-// rewrite is Overwrite for one that lives, and Merge for one that does not.
-func (r *restore) rewrite(ctx context.Context, record perdure.Record, now perdure.Millis) (perdure.Merged, error) {
-	if record.Kind == perdure.KindSession && record.Live(now) {
-		return r.into.Overwrite(ctx, record)
+	for n, m := range r.into.MergeAll(ctx, rest) {
+		merged[places[n]] = m
 	}
-	return r.into.Merge(ctx, record)
+	return merged, nil
 }
