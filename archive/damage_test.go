@@ -167,6 +167,24 @@ func TestSalvageOfAWholeFile(t *testing.T) {
 	}
 }
 
+// A chunk of an encrypted file that was altered costs the frames that it touches,
+// and no more.
+func TestSalvageOfAnEncryptedFile(t *testing.T) {
+	origin := inMemory(t)
+	populate(t, origin, 4000)
+	identity := key(t)
+	file := save(t, origin, archive.BackupOptions{Recipients: []age.Recipient{identity.Recipient()}})
+	file[len(file)/3] ^= 1
+	all := truthOf(t, origin)
+	if saved := all.judge(t, "a flipped bit", file, identity); saved < len(all.records)/2 {
+		t.Errorf("salvage brought back %d of %d", saved, len(all.records))
+	}
+	f := read(t, file, archive.OpenOptions{Salvage: true, Identities: []age.Identity{identity}})
+	if report, err := f.Verify(t.Context(), nil); err != nil || report.Loss.Frames == 0 || report.Loss.Frames > 2 || report.Loss.Truncated {
+		t.Errorf("%+v, %v", report.Loss, err)
+	}
+}
+
 func swap(parts [][]byte, i, j int) [][]byte {
 	parts = slices.Clone(parts)
 	parts[i], parts[j] = parts[j], parts[i]

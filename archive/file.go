@@ -124,6 +124,9 @@ func (f *File) stream() (io.Reader, error) {
 	if f.key == nil {
 		return in, nil
 	}
+	if plain, ok := f.decryptAround(); ok {
+		return plain, nil
+	}
 	plain, err := age.Decrypt(in, f.key)
 	if err != nil {
 		return nil, &DamageError{Problem: "it cannot be decrypted", Offset: -1, Err: err}
