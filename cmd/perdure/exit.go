@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 
 	"connectrpc.com/connect"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/archive"
 	"github.com/perdure/perdure/factory"
 	"github.com/perdure/perdure/server"
 )
@@ -30,9 +32,15 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
+// partialError says that some of it was done and some not.
+type partialError struct{ error }
+
+func (e partialError) Unwrap() error { return e.error }
+
 // exitCode is the exit code that stands for an error.
 func exitCode(err error) int {
 	var usage usageError
+	var partial partialError
 	var config *factory.ConfigError
 	var address *factory.AddressError
 	code := connect.CodeUnknown
@@ -44,7 +52,13 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.Is(err, context.Canceled), code == connect.CodeCanceled:
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &address),
+	case errors.As(err, &partial):
+		return exitPartial
+	case errors.Is(err, archive.ErrDamaged):
+		return exitUnverified
+	case errors.Is(err, archive.ErrLocked):
+		return exitDenied
+	case errors.As(err, &usage), errors.Is(err, fs.ErrExist), errors.As(err, &config), errors.As(err, &address),
 		errors.Is(err, perdure.ErrInvalid), errors.Is(err, server.ErrExposed), code == connect.CodeInvalidArgument:
 		return exitUsage
 	case errors.Is(err, perdure.ErrDenied), code == connect.CodePermissionDenied, code == connect.CodeUnauthenticated:

@@ -19,26 +19,57 @@ import (
 
 // withStore is the body of a verb that needs the store itself.
 func (a *app) withStore(do func(context.Context, *factory.Instance) error) func(*cobra.Command, []string) error {
-	return func(c *cobra.Command, args []string) (err error) {
-		if strings.HasPrefix(a.address, "http") {
-			return usageError{fmt.Errorf("%s works on a store, not on a daemon; of a daemon, ask %s/readyz?verbose", c.Name(), strings.TrimSuffix(a.address, "/"))}
-		}
-		i, err := a.openStore(c, args)
-		if err != nil {
-			return err
-		}
-		defer func() {
-			if closing := i.Close(); err == nil {
-				err = closing
-			}
-		}()
-		return do(c.Context(), i)
+	return func(c *cobra.Command, _ []string) error { return a.useStore(c, false, do) }
+}
+
+// useStore opens the store, which it may make, for as long as do takes.
+func (a *app) useStore(c *cobra.Command, mayMake bool, do func(context.Context, *factory.Instance) error) (err error) {
+	if err := a.mustBeStore(c); err != nil {
+		return err
 	}
+	i, err := a.openStore(c, mayMake)
+	if err != nil {
+		if a.held(err) {
+			err = fmt.Errorf("%w\nif a daemon holds it, stop that first: %s needs the store for itself", err, c.Name())
+		}
+		return err
+	}
+	defer func() {
+		if closing := i.Close(); err == nil {
+			err = closing
+		}
+	}()
+	return do(c.Context(), i)
+}
+
+// mustBeStore refuses the address of a daemon.
+func (a *app) mustBeStore(c *cobra.Command) error {
+	if strings.HasPrefix(a.address, "http") {
+		return usageError{fmt.Errorf("%s works on a store, not on a daemon; of a daemon, ask %s/readyz?verbose", c.Name(), strings.TrimSuffix(a.address, "/"))}
+	}
+	return nil
+}
+
+// held reports whether opening a store may have failed because another process
+// has it.
+func (a *app) held(err error) bool {
+	config, _, bad := a.config()
+	if bad != nil || !errors.Is(err, perdure.ErrUnavailable) {
+		return false
+	}
+	address := a.address
+	if address == "" {
+		if address, bad = config.Address(); bad != nil {
+			return false
+		}
+	}
+	_, file := factory.DataDirOf(address)
+	return file
 }
 
 // openStore opens the store that --store names, or else the environment. It
-// makes none.
-func (a *app) openStore(c *cobra.Command, args []string) (*factory.Instance, error) {
+// makes none, unless it may.
+func (a *app) openStore(c *cobra.Command, mayMake bool) (*factory.Instance, error) {
 	config, _, err := a.config()
 	if err != nil {
 		return nil, err
@@ -51,14 +82,12 @@ func (a *app) openStore(c *cobra.Command, args []string) (*factory.Instance, err
 			return nil, err
 		}
 	}
-	if err := mustExist(address, config); err != nil {
-		return nil, err
+	if _, file := factory.DataDirOf(address); !file || !mayMake {
+		if err := mustExist(address, config); err != nil {
+			return nil, err
+		}
 	}
-	i, err := a.openAt(c.Context(), config)
-	if _, file := factory.DataDirOf(address); file && errors.Is(err, perdure.ErrUnavailable) {
-		err = fmt.Errorf("%w\nif a daemon holds it, ask the daemon: %s", err, askDaemon(c, args, config.Listen))
-	}
-	return i, err
+	return a.openAt(c.Context(), config)
 }
 
 func (a *app) openAt(ctx context.Context, config factory.Config) (*factory.Instance, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -59,8 +60,11 @@ func (a *app) openSessions(c *cobra.Command, args []string) (sessions, error) {
 	if strings.HasPrefix(a.address, "http://") || strings.HasPrefix(a.address, "https://") {
 		return newDaemon(a.address)
 	}
-	i, err := a.openStore(c, args)
+	i, err := a.openStore(c, false)
 	if err != nil {
+		if config, _, bad := a.config(); bad == nil && a.held(err) {
+			err = fmt.Errorf("%w\nif a daemon holds it, ask the daemon: %s", err, askDaemon(c, args, config.Listen))
+		}
 		return nil, err
 	}
 	return store{i}, nil

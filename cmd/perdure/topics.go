@@ -60,6 +60,12 @@ const jsonText = `With --json each verb prints, on stdout and in UTF-8:
            "details"}
   doctor   {"store","kind","why","findings":[{"severity","name","found",
            "advice"}]}, the worst first; severity is error, warning, info or ok
+  backup   {"header","footer","bytes"}: where the backup began, and what is in it
+  restore  {"file","dryRun","restored","unchanged","leftDead","expired",
+           "tombstones","failed","failures":[{"id","line","reason"}],
+           "tookSeconds"}
+  archive  {"format","size","encrypted","recipients","header","footer","found",
+           "refused","refusals","loss"}
   serve    {"version","listen","kind","store","why"}, once it listens
   version  {"version","revision","time","modified","go"}
 
@@ -73,5 +79,5 @@ const exitText = `  0    done; also for a serve that was told to stop and did
   4    not allowed
   5    there is no such session
   6    another writer came first, or the id is taken
-  7    a verification failed
+  7    a verification failed: a file that cannot be restored as it is
   130  interrupted before it was done`

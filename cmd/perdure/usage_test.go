@@ -115,7 +115,12 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s is not in the help", v.Name)
 		}
 	}
-	for _, c := range (&app{}).root().Commands() {
+	root := (&app{}).root()
+	all := root.Commands()
+	for _, c := range root.Commands() {
+		all = append(all, c.Commands()...)
+	}
+	for _, c := range all {
 		if c.Short == "" || c.Runnable() && c.Name() != "version" && (c.Long == "" || c.Example == "") {
 			t.Errorf("%s is not explained", c.Name())
 		}
@@ -125,9 +130,9 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
-	all := cli(t, nil, "--help").stdout
-	for _, name := range []string{"serve", "get", "list", "revoke", "stats", "doctor", "version", "completion", "exit-codes", "stores", "json"} {
-		if !slices.Contains(strings.Fields(all), name) {
+	text = cli(t, nil, "--help").stdout
+	for _, name := range []string{"serve", "get", "list", "revoke", "stats", "doctor", "backup", "restore", "archive", "version", "completion", "exit-codes", "stores", "json"} {
+		if !slices.Contains(strings.Fields(text), name) {
 			t.Errorf("%s is not in the help", name)
 		}
 	}

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package archive_test
+
+func fullDiskFolder() string { return "" }
+
+func writeToAFullDisk(string) {}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/perdure/perdure/archive"
+)
+
+func (a *app) archive() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "archive",
+		Short: "Look into a file that backup wrote",
+		Long:  "Look into a file that backup wrote, without a store.",
+		Example: `  perdure archive inspect sessions.perdure
+  perdure archive verify --identity backup-key.txt sessions.perdure`,
+	}
+	c.AddCommand(a.archiveInspect(), a.archiveVerify())
+	return c
+}
+
+func (a *app) archiveInspect() *cobra.Command {
+	var o opening
+	c := &cobra.Command{
+		Use:   "inspect FILE",
+		Short: "Say what a file is",
+		Long: `Say what a file is: its format, the store that it is from, when it was made and
+what is in it. Of an encrypted file that no key was given for, that is for whom it
+is encrypted.`,
+		Example: `  perdure archive inspect sessions.perdure
+  perdure archive inspect --json --identity backup-key.txt sessions.perdure`,
+		Args: cobra.ExactArgs(1),
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o.in = args[0]
+		return a.withFile(&o, func(f *archive.File) error {
+			report, err := f.Inspect(c.Context())
+			return a.printFile(&o, &report, err)
+		})
+	}
+	o.keys.openFlags(c)
+	a.jsonFlag(c)
+	return c
+}
+
+func (a *app) archiveVerify() *cobra.Command {
+	var o opening
+	c := &cobra.Command{
+		Use:   "verify FILE",
+		Short: "Check that a file can be restored",
+		Long: `Read all of a file as restore does, without a store. Where it was cut short or
+altered, the exit code is 7.`,
+		Example: `  perdure archive verify sessions.perdure
+  perdure archive verify --json --passphrase-file phrase.txt sessions.perdure`,
+		Args: cobra.ExactArgs(1),
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o.in = args[0]
+		return a.withFile(&o, func(f *archive.File) error {
+			report, err := f.Verify(c.Context(), a.movement())
+			if err == nil && report.Refused > 0 {
+				err = partialError{fmt.Errorf("%s sessions cannot be restored, and the rest can", humanize.Comma(report.Refused))}
+			}
+			return a.printFile(&o, &report, err)
+		})
+	}
+	c.Flags().BoolVar(&o.salvage, "salvage", false, "of a damaged file, say what restore --salvage would find")
+	o.keys.openFlags(c)
+	a.jsonFlag(c)
+	return c
+}
+
+// printFile prints what is known of a file, and returns what is wrong with it.
+func (a *app) printFile(o *opening, r *archive.Report, problem error) error {
+	if a.json {
+		if err := json.NewEncoder(a.stdout).Encode(r); err != nil {
+			return err
+		}
+	} else if err := a.printFacts(r); err != nil {
+		return err
+	}
+	if problem != nil {
+		return explain(problem, o)
+	}
+	return nil
+}
+
+func (a *app) printFacts(r *archive.Report) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	format := string(r.Format)
+	if format == "" {
+		format = "encrypted for " + strings.Join(r.Recipients, ", ") + "; give --identity or --passphrase-file to see more"
+	} else if r.Encrypted {
+		format += ", encrypted with age"
+	}
+	fmt.Fprintf(w, "format\t%s\n", format)
+	fmt.Fprintf(w, "size\t%s\n", humanize.IBytes(uint64(r.Size)))
+	if h := r.Header; h != nil {
+		fmt.Fprintf(w, "source\t%s\n", printable(h.Source))
+		fmt.Fprintf(w, "begun\t%s\n", moment(h.StartedAt))
+	}
+	totals := r.Found
+	if f := r.Footer; f != nil {
+		fmt.Fprintf(w, "finished\t%s\n", moment(f.FinishedAt))
+		fmt.Fprintf(w, "digest\t%s\n", printable(f.Digest))
+		if totals.Records() == 0 {
+			totals = f.Totals
+		}
+	}
+	if r.Format != "" {
+		printTotals(w, totals)
+	}
+	printLoss(w, r.Loss)
+	printRefusals(w, r.Refusals)
+	return w.Flush()
+}
