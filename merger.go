@@ -26,75 +26,119 @@ type Merged struct {
 	Record Record
 	// Changed is false where the store held all of it already.
 	Changed bool
-	// Killed is true where the record came as a session and met its death here:
+	// Killed is true where the record came as a session and met its end here:
 	// a tombstone, an epoch of its user, or the end of its parent.
 	Killed bool
+	// Met is true where another record of its id was stored already.
+	Met bool
 	// Err is set by MergeAll alone, where the record could not be merged.
 	Err error
 }
 
 // Merge joins the record with what the backend holds under its id and stores
 // the result. A tombstone ends the successors of the session it stands for; an
-// epoch ends the sessions that it kills. Merge epochs and tombstones before
-// sessions: then nothing dead is visible in between.
+// epoch ends the sessions that it kills.
 //
 // It returns ErrInvalid for a session whose expiry is past its horizon,
 // ErrFormat for a body that cannot be read, and what Backend.Apply returns.
 func (m *Merger) Merge(ctx context.Context, r Record) (Merged, error) {
-	if err := checkIncoming(&r); err != nil {
+	merged := m.MergeAll(ctx, []Record{r})[0]
+	if err := merged.Err; err != nil {
 		return Merged{}, err
 	}
-	if r.Kind == KindEpoch {
-		return m.mergeEpoch(ctx, r)
-	}
-	p := Write{Op: OpPut, Record: r, Reason: ReasonMerged}
-	changed, err := m.settle(ctx, &p, m.join(&p))
-	if err != nil {
-		return Merged{}, err
-	}
-	if p.Record.Kind == KindTombstone {
-		if _, err := m.endSuccessors(ctx, p.Record); err != nil {
-			return Merged{}, err
-		}
-	}
-	return Merged{Record: p.Record, Changed: changed, Killed: r.Kind == KindSession && p.Record.Kind == KindTombstone}, nil
+	return merged, nil
 }
 
-// MergeAll merges many records, in one call of Backend.Apply where nothing is
-// stored under their ids yet, and one by one where something is. The results are
-// aligned with the records, each with an error of its own.
+// MergeAll merges many records: those that nothing is in the way of in one call
+// of Backend.Apply, those that meet a record in as few more as that takes. Epochs
+// and tombstones come before sessions, so that nothing dead is visible in
+// between. The results are aligned with the records, each with an error of its
+// own.
 func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
 	merged := make([]Merged, len(records))
-	var batches []Batch
-	var fresh []int // the records of batches
+	writes := make([]Write, len(records))
+	var dead, sessions []int
 	for i, r := range records {
-		merged[i].Err = checkIncoming(&r)
-		if merged[i].Err == nil && r.Kind == KindSession {
-			batches = append(batches, Batch{{Op: OpPut, Record: r, Reason: ReasonMerged}})
-			fresh = append(fresh, i)
+		writes[i] = Write{Op: OpPut, Record: r, Reason: ReasonMerged}
+		switch merged[i].Err = checkIncoming(&r); {
+		case merged[i].Err != nil:
+		case r.Kind == KindSession:
+			sessions = append(sessions, i)
+		case r.Kind == KindEpoch:
+			writes[i].Reason = ReasonUserRevoked
+			dead = append(dead, i)
+		default:
+			dead = append(dead, i)
 		}
 	}
-	results, err := m.Backend.Apply(ctx, batches)
-	applied := make([]bool, len(records))
-	for j, i := range fresh {
-		switch {
-		case err != nil:
-			merged[i].Err = err
-		case results[j].Err != nil:
-			merged[i].Err = results[j].Err
-		case results[j].Outcome == Applied:
-			merged[i], applied[i] = Merged{Record: records[i], Changed: true}, true
+	m.settleAll(ctx, writes, merged, dead)
+	for _, i := range dead {
+		if merged[i].Err == nil {
+			merged[i].Err = m.follow(ctx, merged[i].Record)
 		}
 	}
-	for i := range records {
-		if merged[i].Err == nil && !applied[i] {
-			var err error
-			if merged[i], err = m.Merge(ctx, records[i]); err != nil {
-				merged[i].Err = err
-			}
+	m.settleAll(ctx, writes, merged, sessions)
+	for _, i := range sessions {
+		r := merged[i].Record
+		if merged[i].Killed = r.Kind == KindTombstone; merged[i].Err == nil && merged[i].Killed {
+			merged[i].Err = m.follow(ctx, r)
 		}
 	}
 	return merged
+}
+
+// follow ends what a tombstone or an epoch that was stored ends.
+func (m *Merger) follow(ctx context.Context, stored Record) error {
+	if stored.Kind == KindEpoch {
+		return m.endKilled(ctx, stored)
+	}
+	_, err := m.endSuccessors(ctx, stored)
+	return err
+}
+
+// settleAll settles the open ones of many puts, as settle does, all in one call
+// of the backend at a time.
+func (m *Merger) settleAll(ctx context.Context, writes []Write, merged []Merged, open []int) {
+	for range maxAttempts {
+		if len(open) == 0 {
+			return
+		}
+		batches := make([]Batch, len(open))
+		for n, i := range open {
+			batches[n] = Batch(writes[i : i+1 : i+1])
+		}
+		results, err := m.Backend.Apply(ctx, batches)
+		var again []int
+		for n, i := range open {
+			switch {
+			case err != nil:
+				merged[i].Err = err
+			case results[n].Err != nil:
+				merged[i].Err = results[n].Err
+			case m.settled(&writes[i], &results[n], &merged[i]):
+			default:
+				again = append(again, i)
+			}
+		}
+		open = again
+	}
+	for _, i := range open {
+		merged[i].Err = errOutpaced()
+	}
+}
+
+// settled deals with the result of a put. Where it met something, the write says
+// what to put instead, and it is not settled yet.
+func (m *Merger) settled(w *Write, result *Result, merged *Merged) bool {
+	if result.Outcome == Applied {
+		merged.Record, merged.Changed = w.Record, true
+		return true
+	}
+	met := result.Stored
+	merged.Met = merged.Met || met.Exists() && met.ID == w.Record.ID
+	done, err := m.yield(w, met, m.join(w))
+	merged.Record, merged.Err = w.Record, err
+	return done || err != nil
 }
 
 func checkIncoming(r *Record) error {
@@ -132,22 +176,28 @@ func (m *Merger) settle(ctx context.Context, p *Write, resolve func(stored Recor
 		if result.Outcome == Applied {
 			return true, nil
 		}
-		stored := result.Stored
-		if stored.Exists() && stored.ID != p.Record.ID {
-			if err := m.obstacle(p, stored); err != nil {
-				return false, err
-			}
-			continue
-		}
-		if p.Record, err = resolve(stored); err != nil {
+		if done, err := m.yield(p, result.Stored, resolve); done || err != nil {
 			return false, err
 		}
-		if p.Record.Version == stored.Version && p.Record.LastAccess <= stored.LastAccess {
-			return false, nil
-		}
-		p.Base = stored.Version
 	}
-	return false, fmt.Errorf("%w: %d other writers came first", ErrUnavailable, maxAttempts)
+	return false, errOutpaced()
+}
+
+func errOutpaced() error {
+	return fmt.Errorf("%w: %d other writers came first", ErrUnavailable, maxAttempts)
+}
+
+// yield changes a put to what is to be put after it met the stored record. It is
+// done where that would change nothing.
+func (m *Merger) yield(p *Write, stored Record, resolve func(stored Record) (Record, error)) (done bool, err error) {
+	if stored.Exists() && stored.ID != p.Record.ID {
+		return false, m.obstacle(p, stored)
+	}
+	if p.Record, err = resolve(stored); err != nil {
+		return false, err
+	}
+	p.Base = stored.Version
+	return p.Record.Version == stored.Version && p.Record.LastAccess <= stored.LastAccess, nil
 }
 
 // join resolves a conflict by merging what was to be put with what is stored.

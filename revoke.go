@@ -4,26 +4,20 @@ import "context"
 
 const pageSize = 500
 
-// mergeEpoch joins an epoch with the stored one, then ends the sessions of the
-// user that the join kills.
-func (m *Merger) mergeEpoch(ctx context.Context, r Record) (Merged, error) {
-	p := Write{Op: OpPut, Record: r, Reason: ReasonUserRevoked}
-	changed, err := m.settle(ctx, &p, m.join(&p))
-	if err != nil {
-		return Merged{}, err
-	}
+// endKilled ends the stored sessions of the user that the epoch kills.
+func (m *Merger) endKilled(ctx context.Context, epoch Record) error {
 	for after := ""; ; {
-		page, err := m.Backend.ListUser(ctx, r.User, after, pageSize)
+		page, err := m.Backend.ListUser(ctx, epoch.User, after, pageSize)
 		if err != nil {
-			return Merged{}, err
+			return err
 		}
 		for _, session := range page.Records {
-			if err := m.endIfKilled(ctx, p.Record, session); err != nil {
-				return Merged{}, err
+			if err := m.endIfKilled(ctx, epoch, session); err != nil {
+				return err
 			}
 		}
 		if after = page.Next; after == "" {
-			return Merged{Record: p.Record, Changed: changed}, nil
+			return nil
 		}
 	}
 }
