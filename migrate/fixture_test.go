@@ -31,7 +31,7 @@ func memory(t testing.TB) perdure.Backend {
 
 func file(t testing.TB) perdure.Backend {
 	t.Helper()
-	return opened(t)(local.Open(local.Options{Dir: t.TempDir(), Timeout: patient}))
+	return opened(t)(openFile(t.TempDir()))
 }
 
 var spaces atomic.Int64
@@ -218,4 +218,8 @@ func (f *faulty) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, e
 		}
 	}
 	return f.Backend.Scan(ctx, q)
+}
+
+func openFile(dir string) (perdure.Backend, error) {
+	return local.Open(local.Options{Dir: dir, Timeout: patient})
 }
