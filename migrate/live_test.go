@@ -185,7 +185,9 @@ func (f *traffic) check(t *testing.T, b perdure.Backend) (lost, resurrected int)
 // lost and nothing comes back.
 func TestLive(t *testing.T) {
 	one, two := redistest.Start(t, redistest.Options{}), redistest.Start(t, redistest.Options{})
-	for name, c := range map[string]struct{ source, target func(testing.TB) perdure.Backend }{
+	for name, c := range map[string]struct {
+		source, target func(testing.TB) perdure.Backend
+	}{
 		"memory to memory": {memory, memory},
 		"redis to redis": {func(t testing.TB) perdure.Backend { return onRedis(t, one.URL()) },
 			func(t testing.TB) perdure.Backend { return onRedis(t, two.URL()) }},
