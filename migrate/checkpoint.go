@@ -149,7 +149,7 @@ func (c *checkpoint) result() Result {
 
 // saveEvery is how often the file is written: what a run does twice after it was
 // killed.
-const saveEvery = time.Second
+const saveEvery = 250 * time.Millisecond
 
 // keep saves every so often until the context ends.
 func (c *checkpoint) keep(ctx context.Context) error {

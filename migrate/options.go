@@ -28,7 +28,7 @@ type Options struct {
 	Rate int
 
 	// Checkpoint is the path of a file that says how far the run is, for Resume.
-	// It is written about every second, and removed when all is done. Defaults to
+	// It is written four times a second, and removed when all is done. Defaults to
 	// none.
 	Checkpoint string
 	// Resume goes on where the checkpoint says, or begins where there is none.

@@ -111,11 +111,20 @@ func (v *comparison) pass(ctx context.Context, from Source, look func(context.Co
 			if err := look(ctx, v.choose(page.Records)); err != nil {
 				return err
 			}
-			v.tell.add(len(page.Records))
+			v.tell.add(sessions(page.Records))
 			cursor = page.Next
 		}
 		return nil
 	})
+}
+
+func sessions(records []perdure.Record) (n int) {
+	for i := range records {
+		if records[i].Kind == perdure.KindSession {
+			n++
+		}
+	}
+	return n
 }
 
 func (v *comparison) choose(records []perdure.Record) (chosen []perdure.Record) {
@@ -201,15 +210,15 @@ func (v *comparison) load(ctx context.Context, from loader, records []perdure.Re
 const askers = 32
 
 // index looks for sessions in the target's lists of their users' sessions.
-func (v *comparison) index(ctx context.Context, sessions []perdure.Record) error {
+func (v *comparison) index(ctx context.Context, live []perdure.Record) error {
 	byUser := map[perdure.UserKey]map[string]bool{}
 	var users []perdure.UserKey
-	for i := range sessions {
-		user := sessions[i].User
+	for i := range live {
+		user := live[i].User
 		if byUser[user] == nil {
 			byUser[user], users = map[string]bool{}, append(users, user)
 		}
-		byUser[user][sessions[i].ID] = true
+		byUser[user][live[i].ID] = true
 	}
 	return forEach(ctx, askers, len(users), func(ctx context.Context, i int) error {
 		return v.list(ctx, users[i], byUser[users[i]])

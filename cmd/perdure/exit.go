@@ -8,6 +8,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/factory"
+	"github.com/perdure/perdure/migrate"
 	"github.com/perdure/perdure/server"
 )
 
@@ -47,6 +48,10 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &address),
 		errors.Is(err, perdure.ErrInvalid), errors.Is(err, server.ErrExposed), code == connect.CodeInvalidArgument:
 		return exitUsage
+	case errors.Is(err, migrate.ErrIncomplete):
+		return exitPartial
+	case errors.Is(err, migrate.ErrDiffers):
+		return exitUnverified
 	case errors.Is(err, perdure.ErrDenied), code == connect.CodePermissionDenied, code == connect.CodeUnauthenticated:
 		return exitDenied
 	case errors.Is(err, perdure.ErrNotFound), code == connect.CodeNotFound:
