@@ -68,6 +68,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	}
 	b.encrypted = o.secure(&a)
 	b.link = newLink(client, o.Timeout)
+	b.clocks.cluster = b.link.cluster
 	b.encoder = encoder{keys: b.keys, cluster: b.link.cluster, skew: perdure.Millis(o.MaxClockSkew.Milliseconds()), clocks: b.clocks}
 	if err := b.refuseEviction(ctx); err != nil {
 		b.link.close()
