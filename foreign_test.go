@@ -82,10 +82,12 @@ func TestForeignSessionRefused(t *testing.T) {
 	}
 }
 
-// applies counts the calls of Apply.
+// applies counts the calls of Apply, and notes whether one held a session before
+// one held an end.
 type applies struct {
 	perdure.Backend
-	n int
+	n                  int
+	sessions, endsLate bool
 }
 
 // TestMergeAllAtOnce: many records that meet others take a few calls, not one
@@ -127,6 +129,9 @@ func TestMergeAllAtOnce(t *testing.T) {
 			t.Errorf("%s: %+v", all[i].ID, merged)
 		}
 	}
+	if counted.endsLate {
+		t.Error("a tombstone comes after sessions")
+	}
 	if counted.n > 10 {
 		t.Errorf("%d records took %d calls", len(all), counted.n)
 	}
@@ -141,5 +146,10 @@ func TestMergeAllAtOnce(t *testing.T) {
 
 func (a *applies) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
 	a.n++
+	for _, batch := range batches {
+		session := batch[0].Record.Kind == perdure.KindSession
+		a.endsLate = a.endsLate || a.sessions && !session
+		a.sessions = a.sessions || session
+	}
 	return a.Backend.Apply(ctx, batches)
 }

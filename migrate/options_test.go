@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -82,6 +83,10 @@ func TestDeleteMigratedSparesChanges(t *testing.T) {
 	for range 20 {
 		ids = append(ids, must[perdure.Session](t)(from.Create(t.Context(), perdure.Data{UserID: "u"})).ID)
 	}
+	created := time.Now().UnixMilli()
+	for time.Now().UnixMilli() <= created { // a touch is later than that
+		runtime.Gosched()
+	}
 	var once atomic.Bool
 	meddling := &faulty{Backend: target, apply: func(ctx context.Context, batches []perdure.Batch, next func(context.Context, []perdure.Batch) ([]perdure.Result, error)) ([]perdure.Result, error) {
 		if results, err := next(ctx, batches); !once.CompareAndSwap(false, true) {
@@ -94,6 +99,8 @@ func TestDeleteMigratedSparesChanges(t *testing.T) {
 					must[perdure.Session](t)(from.Update(ctx, id, perdure.Patch{Username: &name}))
 				case 1:
 					must[bool](t)(from.Delete(ctx, id))
+				case 2:
+					must[bool](t)(from.Touch(ctx, id))
 				}
 			}
 			return results, err
@@ -112,8 +119,8 @@ func TestDeleteMigratedSparesChanges(t *testing.T) {
 				t.Errorf("logged out meanwhile: %+v, %v", got, err)
 			}
 		case 2:
-			if err != nil {
-				t.Error(err)
+			if err != nil || got.LastAccessedAt.UnixMilli() <= created {
+				t.Errorf("touched meanwhile: %+v, %v", got, err)
 			}
 		}
 		if ok := must[bool](t)(from.Exists(t.Context(), id)); ok {
