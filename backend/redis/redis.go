@@ -37,7 +37,7 @@ var (
 )
 
 type scripts struct {
-	apply, index, page, revoke, sweep, probe *script
+	apply, fill, index, page, revoke, sweep, probe *script
 }
 
 // Open connects to the server. A wrong option is a perdure.ErrInvalid. A server
@@ -53,7 +53,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		keys:    newKeyspace(o.Prefix),
 		clocks:  &clocks{},
 		scripts: scripts{
-			apply: newScript(luaApply), index: newScript(luaIndex), page: newScript(luaPage),
+			apply: newScript(luaApply), fill: newScript(luaFill), index: newScript(luaIndex), page: newScript(luaPage),
 			revoke: newScript(luaRevoke), sweep: newScript(luaSweep), probe: newScript(luaProbe),
 		},
 		feedLength: strconv.Itoa(max(o.FeedLength/perdure.Partitions, 1)),
