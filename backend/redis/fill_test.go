@@ -23,7 +23,7 @@ func crowd(t *testing.T, clock *perdure.Clock, n int) (sessions []perdure.Record
 		}
 		for i := range u%5 + 1 {
 			born := clock.Tick()
-			end := born.Millis() + perdure.Millis((time.Duration(i+1) * 7 * time.Hour).Milliseconds())
+			end := born.Millis() + perdure.Millis((time.Duration(i/3+1) * 7 * time.Hour).Milliseconds())
 			sessions = append(sessions, perdure.Record{ID: perdure.NewID(7), Body: "body" + fmt.Sprint(u, i), Header: perdure.Header{
 				Kind: perdure.KindSession, Version: born, Born: born, LastAccess: born.Millis(), Expiry: end, Horizon: end, User: user,
 			}})
@@ -110,7 +110,7 @@ func TestFill(t *testing.T) {
 		}
 	}
 	batches = add(sessions...)
-	batches = append(batches, add(sessions[200], sessions[201])...) // once more
+	batches = slices.Insert(batches, 210, add(sessions[200], sessions[201])...) // once more
 	var want []perdure.Result
 	for _, batch := range batches {
 		results, err := single.Apply(t.Context(), []perdure.Batch{batch})
