@@ -10,16 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/local"
 	"github.com/perdure/perdure/backend/redis"
 	"github.com/perdure/perdure/internal/redistest"
 	"github.com/perdure/perdure/migrate"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patient is more than a busy machine takes.
 const patient = 20 * time.Second

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/migrate"
@@ -271,6 +274,35 @@ func TestProgress(t *testing.T) {
 	if last.Result.Migrated != int64(len(sessions.live)) || last.Result.Migrated != result.Migrated {
 		t.Errorf("at the end: %+v", last)
 	}
+}
+
+// TestNothingKeepsRunning: whatever way an operation ends, its goroutines end with
+// it.
+func TestNothingKeepsRunning(t *testing.T) {
+	source, target := memory(t), memory(t)
+	seed(t, source, 60)
+	before := goleak.IgnoreCurrent()
+	o := migrate.Options{Reading: migrate.Reading{ProgressInterval: time.Millisecond, Progress: func(migrate.Progress) {}, BatchSize: 3}}
+	run(t, source, target, o)
+	if _, err := verify(t, source, target, migrate.VerifyOptions{Reading: o.Reading}); err != nil {
+		t.Error(err)
+	}
+	if _, err := migrate.NewPlan(t.Context(), migrate.FromBackend(source), target, o); err != nil {
+		t.Error(err)
+	}
+	broken := errors.New("broken")
+	for _, g := range []*gate{{Backend: source, to: target}, {Backend: source, to: target, refuse: broken}} {
+		if _, err := migrate.Live(t.Context(), source, target, g, o); !errors.Is(err, g.refuse) {
+			t.Error(err)
+		}
+	}
+	o.Checkpoint = filepath.Join(t.TempDir(), "checkpoint")
+	interrupted(t, source, target, o, 100)
+	bad := &faulty{Backend: source, scan: func(perdure.ScanQuery) error { return broken }}
+	if _, err := migrate.Run(t.Context(), migrate.FromBackend(bad), target, migrate.Options{}); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	goleak.VerifyNone(t, before)
 }
 
 func TestWrongOptions(t *testing.T) {
