@@ -36,6 +36,7 @@ type options struct {
 	goroutines int
 	sessions   int
 	footprint  int
+	migration  int
 	rounds     int
 	duration   time.Duration
 	only       *regexp.Regexp
@@ -50,6 +51,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.IntVar(&o.goroutines, "goroutines", 64, "callers at the same time")
 	flags.IntVar(&o.sessions, "sessions", 20_000, "distinct sessions, accessed at random")
 	flags.IntVar(&o.footprint, "footprint", 100_000, "sessions written to weigh Redis's memory")
+	flags.IntVar(&o.migration, "migration", 100_000, "sessions moved from one Redis to another")
 	flags.IntVar(&o.rounds, "rounds", 7, "how often all sides are measured in turn; the medians count")
 	flags.DurationVar(&o.duration, "duration", 400*time.Millisecond, "time a side has in a round, after a quarter of it to warm up")
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile to this `file`; its label side says who was measured")
@@ -66,8 +68,8 @@ func parse(args []string, usage io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.goroutines < 1 || o.rounds < 1 || o.duration <= 0:
 		return o, errors.New("-goroutines, -rounds and -duration must be above zero")
-	case o.sessions < sessionsPerUser || o.footprint < sessionsPerUser:
-		return o, fmt.Errorf("-sessions and -footprint must be at least %d, the sessions of a user", sessionsPerUser)
+	case min(o.sessions, o.footprint, o.migration) < sessionsPerUser:
+		return o, fmt.Errorf("-sessions, -footprint and -migration must be at least %d, the sessions of a user", sessionsPerUser)
 	}
 	return o, nil
 }
@@ -110,7 +112,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 func measure(ctx context.Context, o options, out, progress io.Writer) error {
 	began := time.Now()
 	report := report{Machine: inspectMachine(ctx), Setting: o.setting()}
-	for _, s := range []stage{newRedisStage(o), newFootprintStage(o), newInvalidationStage(o), newEmbeddedStage(o), newServeStage(o), newFailoverStage(o), newOutageStage(o)} {
+	for _, s := range []stage{newRedisStage(o), newFootprintStage(o), newMigrationStage(o), newInvalidationStage(o), newEmbeddedStage(o), newServeStage(o), newFailoverStage(o), newOutageStage(o)} {
 		found, err := play(ctx, s, o.only, progress)
 		if err != nil {
 			return err

@@ -14,7 +14,7 @@ func TestAll(t *testing.T) {
 		t.Skip("starts servers")
 	}
 	var out bytes.Buffer
-	args := []string{"-goroutines", "8", "-sessions", "400", "-footprint", "2000", "-rounds", "1", "-duration", "20ms", "-json"}
+	args := []string{"-goroutines", "8", "-sessions", "400", "-footprint", "2000", "-migration", "2000", "-rounds", "1", "-duration", "20ms", "-json"}
 	if err := run(t.Context(), args, &out, t.Output()); err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,8 @@ func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Log
 	}
 	dir, ok := DataDirOf(address)
 	switch {
+	case IsForeign(address):
+		return nil, &AddressError{"is that of another product, whose sessions can only be read: it goes with --from of a migration"}
 	case !ok:
 		scheme, _, found := strings.Cut(address, ":")
 		if !found {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/redis/rueidis"
+
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/redis"
 )
@@ -34,14 +36,8 @@ func (c *Config) redisURL() (address, source string, err error) {
 // openRedis opens Redis. Impatient is for who can do without it, and wants to know
 // soon that it hangs.
 func (c *Config) openRedis(ctx context.Context, address string, impatient bool, logger *slog.Logger) (perdure.Backend, error) {
-	options := redis.Options{
-		URL: address, Prefix: c.RedisPrefix, CAFile: c.RedisCAFile, CertFile: c.RedisCertFile, KeyFile: c.RedisKeyFile,
-		Timeout: c.RedisTimeout, TimeoutAll: impatient, NearCacheBytes: c.NearCache, MaxClockSkew: c.MaxClockSkew, FeedLength: c.FeedLength,
-		RefuseEviction: c.RedisRefuseEviction, Logger: logger,
-	}
-	if c.RedisTLS {
-		options.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
+	options := c.redisOptions(address, logger)
+	options.Prefix, options.TimeoutAll = c.RedisPrefix, impatient
 	if _, query, _ := strings.Cut(address, "?"); hasPrefix(query) {
 		options.Prefix = ""
 	}
@@ -50,6 +46,28 @@ func (c *Config) openRedis(ctx context.Context, address string, impatient bool, 
 		return nil, explainRedis(address, err)
 	}
 	return backend, nil
+}
+
+// dialRedis connects to a server whose sessions are another product's.
+func (c *Config) dialRedis(ctx context.Context, address string, logger *slog.Logger) (rueidis.Client, error) {
+	client, err := redis.Dial(ctx, c.redisOptions(address, logger))
+	if err != nil {
+		return nil, explainRedis(address, err)
+	}
+	return client, nil
+}
+
+// redisOptions are those of any connection.
+func (c *Config) redisOptions(address string, logger *slog.Logger) redis.Options {
+	options := redis.Options{
+		URL: address, CAFile: c.RedisCAFile, CertFile: c.RedisCertFile, KeyFile: c.RedisKeyFile,
+		Timeout: c.RedisTimeout, NearCacheBytes: c.NearCache, MaxClockSkew: c.MaxClockSkew, FeedLength: c.FeedLength,
+		RefuseEviction: c.RedisRefuseEviction, Logger: logger,
+	}
+	if c.RedisTLS {
+		options.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return options
 }
 
 // hasPrefix reports whether the parameters of an address name a prefix.

@@ -161,6 +161,10 @@ func (b *Backend) groups(batches []perdure.Batch, results []perdure.Result) map[
 
 // pack makes a call of as many batches of a partition's group as fit into one.
 func (b *Backend) pack(partition int, batches []perdure.Batch, group []int) (c call, n int) {
+	if n = b.fillable(batches, group); n >= leastFill {
+		return b.fill(batches, group[:n]), n
+	}
+	n = 0
 	var p parcel
 	today := now()
 	for n < len(group) && n < maxParcels && (n == 0 || p.size() < maxLoad) {

@@ -37,7 +37,7 @@ var (
 )
 
 type scripts struct {
-	apply, index, page, revoke, sweep, probe *script
+	apply, fill, index, page, revoke, sweep, probe *script
 }
 
 // Open connects to the server. A wrong option is a perdure.ErrInvalid. A server
@@ -54,7 +54,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		clocks:  &clocks{},
 		gate:    newGate(a.master != ""),
 		scripts: scripts{
-			apply: newScript(luaApply), index: newScript(luaIndex), page: newScript(luaPage),
+			apply: newScript(luaApply), fill: newScript(luaFill), index: newScript(luaIndex), page: newScript(luaPage),
 			revoke: newScript(luaRevoke), sweep: newScript(luaSweep), probe: newScript(luaProbe),
 		},
 	}
@@ -69,6 +69,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	b.encrypted = o.secure(&a)
 	b.link = newLink(client, o.Timeout, o.TimeoutAll)
 	b.feeds = newFeeds(b.keys, b.link.cluster, o.FeedLength)
+	b.clocks.cluster = b.link.cluster
 	b.encoder = encoder{keys: b.keys, cluster: b.link.cluster, skew: perdure.Millis(o.MaxClockSkew.Milliseconds()), clocks: b.clocks}
 	if err := b.refuseEviction(ctx); err != nil {
 		b.link.close()

@@ -46,6 +46,17 @@ const storesText = `The address of a store, for --store:
   file:<data directory>  the embedded store, while no other process holds it
   http://host:port       a running daemon, for get, list and revoke
 
+And for --from of a migration, what other products keep in Redis, which is only
+read:
+
+  puppeteer-mcp+redis://host:port/database
+                         puppeteer-mcp; ?prefix= for another REDIS_KEY_PREFIX than
+                         puppeteer-mcp:
+  connect-redis+redis://host:port/database
+                         express-session with connect-redis; ?prefix= for another
+                         prefix than sess:, ?user= for where the user id is, as in
+                         passport.user, ?ttl= for the life of sessions without end
+
 A password in --store can be seen by other users of the machine and stays in the
 history of the shell: put the address into REDIS_URL, or into a file that
 REDIS_URL_FILE names, and leave --store out.`
@@ -66,6 +77,17 @@ const jsonText = `With --json each verb prints, on stdout and in UTF-8:
            "tookSeconds"}
   archive  {"format","size","encrypted","recipients","header","footer","found",
            "refused","refusals","loss"}
+  migrate plan
+           {"from","to","sessions","expired","tombstones","bytes","held","refused",
+           "errors":[{"id","reason"}],"life":[{"below","sessions"}],"seconds",
+           "estimateSeconds"}
+  migrate run
+           {"from","to","total","migrated","skipped","ended","failed","conflicts",
+           "expired","tombstones","deleted","bytes","seconds","errors"}; with --live
+           also "rounds" and "pauseSeconds"
+  migrate verify
+           {"from","to","same","checked","tombstones","reverse","found":{kind:
+           number},"differences":[{"id","kind","detail"}],"refused","seconds"}
   serve    {"version","listen","kind","store","why"}, once it listens
   version  {"version","revision","time","modified","go"}
 

@@ -1,0 +1,158 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// followWait is how long a look at the feed waits for a change.
+const followWait = 200 * time.Millisecond
+
+// tail is what others may know of a move that follows the feed. It is safe for
+// concurrent use, and a nil tail ignores what it is told.
+type tail struct {
+	mu      sync.Mutex
+	recent  map[string]bool // what has changed since the round began; nil between rounds
+	begun   uint64          // looks at the feed so far
+	drained uint64          // the last look that found the end of the feed
+	news    chan struct{}   // closed when drained moves
+}
+
+func newTail() *tail { return &tail{news: make(chan struct{})} }
+
+func (t *tail) changed(ids []string) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.recent == nil {
+		return
+	}
+	for _, id := range ids {
+		t.recent[id] = true
+	}
+}
+
+// rest ends a round.
+func (t *tail) rest() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.recent = nil
+}
+
+// round begins one: nothing has changed yet.
+func (t *tail) round() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.recent = map[string]bool{}
+}
+
+// settled are those of ids that have not changed since the round began.
+func (t *tail) settled(ids []string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return t.recent[id] })
+}
+
+// all are the ids that have changed since the round began.
+func (t *tail) all() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.recent))
+}
+
+func (t *tail) begin() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begun++
+	return t.begun
+}
+
+func (t *tail) end(look uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drained = look
+	close(t.news)
+	t.news = make(chan struct{})
+}
+
+// await returns when all that had changed before the call has been carried.
+func (t *tail) await(ctx context.Context) error {
+	t.mu.Lock()
+	want := t.begun + 1
+	t.mu.Unlock()
+	for {
+		t.mu.Lock()
+		drained, news := t.drained, t.news
+		t.mu.Unlock()
+		if drained >= want {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// follow carries changes until the context ends, and moves the whole source again
+// where the feed has a gap.
+func (m *move) follow(ctx context.Context) error {
+	for {
+		look := m.tail.begin()
+		n, err := m.changes(ctx, followWait)
+		if errors.Is(err, perdure.ErrFeedGap) {
+			m.at.clear()
+			err = m.whole(ctx)
+			n = feedLimit
+		}
+		if err != nil {
+			return err
+		}
+		if n < feedLimit {
+			m.tail.end(look)
+		}
+	}
+}
+
+// Follow carries what changes in a backend into another, from a cursor of the
+// first one's feed on: all states that sessions take, in the end, and every end.
+// It is the way back after Live, or a stand-by that is kept in step. It runs until
+// the context ends, then carries what is left, and returns the cursor to go on
+// from.
+//
+// It returns a perdure.ErrFeedGap where the feed no longer reaches back to the
+// cursor: Run brings the stores together again.
+func Follow(ctx context.Context, from, to perdure.Backend, cursor string, o Options) (string, error) {
+	o.Checkpoint, o.Resume, o.DeleteMigrated = "", false, false
+	m, err := newMove(FromBackend(from), to, o)
+	if err != nil {
+		return cursor, err
+	}
+	m.at.setFeed(cursor)
+	err = m.under(context.WithoutCancel(ctx), func(all context.Context) error {
+		if cursor == perdure.FromNow {
+			now, err := m.now(ctx, from)
+			if err != nil {
+				return err
+			}
+			m.at.setFeed(now)
+		}
+		m.tell.phase(PhaseInStep, 0)
+		for ctx.Err() == nil {
+			if _, err := m.changes(ctx, time.Second); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+		return m.drain(all)
+	})
+	return m.at.feed(), err
+}
