@@ -24,6 +24,8 @@ type Instance struct {
 
 	mu    sync.Mutex
 	place place
+
+	switching sync.Mutex // one switch at a time
 }
 
 // place is where an instance keeps its sessions.

@@ -1,0 +1,117 @@
+package factory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/migrate"
+)
+
+// SwitchOptions say how to switch. The zero value works: it takes the sessions
+// along.
+type SwitchOptions struct {
+	// Empty leaves the sessions behind: everybody has to log in again. Defaults to
+	// taking them along.
+	Empty bool
+	// Migrate is how they are moved.
+	Migrate migrate.Options
+}
+
+// Switched is what a switch has done.
+type Switched struct {
+	From string `json:"from"` // without secrets
+	To   string `json:"to"`
+	// Moved is what became of the sessions; the zero value where they were left
+	// behind.
+	Moved migrate.LiveResult `json:"moved"`
+	// Pause is how long writes were held. Reads went on.
+	Pause time.Duration `json:"-"`
+}
+
+// Switch has the instance keep its sessions at another address, as OpenBackend
+// takes it, while it is in use: handles that callers hold go on working, no call
+// fails, and writes wait for a moment at the cut-over. The sessions are moved by
+// migrate.Live, and a session that is logged out meanwhile stays so. A switch that
+// fails leaves everything where it was.
+//
+// A watcher is told of a gap in the feed; a listing that was begun before the
+// cut-over answers ErrUnavailable and has to begin again.
+//
+// It returns ErrInvalid for an address at which the instance is already, an
+// *AddressError, what OpenBackend returns, and what migrate.Live returns. One
+// switch of an instance is under way at a time: a second waits.
+func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) (s Switched, err error) {
+	i.switching.Lock()
+	defer i.switching.Unlock()
+	from := i.at()
+	_, s.From = describe(from.address)
+	_, s.To = describe(address)
+	if s.From == s.To {
+		return s, &perdure.InvalidError{Field: "store address", Problem: s.To + " is where the sessions are already"}
+	}
+	to, err := i.config.openServing(ctx, address, i.logger)
+	if err != nil {
+		return s, err
+	}
+	if err := to.Ping(ctx); err != nil {
+		return s, errors.Join(fmt.Errorf("%s cannot take sessions: %w", s.To, err), to.Close())
+	}
+	cut := &cut{relay: i.relay, to: to, address: address}
+	if o.Empty {
+		err = cut.over(ctx)
+	} else {
+		s.Moved, err = migrate.Live(ctx, i.relay.Unwrap(), to, cut, o.Migrate)
+	}
+	s.Pause = cut.pause
+	if cut.old == nil {
+		return s, errors.Join(err, to.Close())
+	}
+	i.move(place{address, "it was switched here from " + s.From})
+	i.logger.Info("the sessions are kept elsewhere from now on", "from", s.From, "to", s.To, "moved", s.Moved.Migrated, "pause", s.Pause)
+	return s, errors.Join(err, cut.old.Close())
+}
+
+func (i *Instance) move(to place) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.place = to
+}
+
+// cut is the cut-over of a relay: a migrate.Gate.
+type cut struct {
+	relay   *relay
+	to      perdure.Backend
+	address string
+
+	old   perdure.Backend // where it has happened
+	began time.Time
+	pause time.Duration
+}
+
+// Ready has nothing to wait for.
+func (c *cut) Ready(context.Context) error { return nil }
+
+// Hold returns when no write is under way any more.
+func (c *cut) Hold(context.Context) error {
+	c.began = time.Now()
+	c.relay.gate.Lock()
+	return nil
+}
+
+func (c *cut) Release(moved bool) {
+	if moved {
+		c.old = c.relay.turn(c.to, c.address).Backend
+	}
+	c.pause = time.Since(c.began)
+	c.relay.gate.Unlock()
+}
+
+// over cuts over at once.
+func (c *cut) over(ctx context.Context) error {
+	err := c.Hold(ctx)
+	c.Release(err == nil)
+	return err
+}
