@@ -263,7 +263,7 @@ func TestLiveStays(t *testing.T) {
 	source, target := memory(t), memory(t)
 	broken := errors.New("broken")
 	g := &gate{Backend: source, to: target, refuse: broken}
-	f := startTraffic(t, g, 2, 0)
+	f := startTraffic(t, g, 2, time.Millisecond)
 	f.runs(50)
 	if _, err := migrate.Live(t.Context(), source, target, g, migrate.Options{}); !errors.Is(err, broken) || g.moved || !g.held {
 		t.Errorf("%v, %+v", err, g)
@@ -313,4 +313,34 @@ func TestFeedGap(t *testing.T) {
 	other := memory(t)
 	run(t, &gappy{Backend: target}, other, migrate.Options{})
 	wantSame(t, target, other)
+}
+
+// busy is a backend that somebody writes to whenever its feed is looked at.
+type busy struct {
+	perdure.Backend
+	write func()
+	looks atomic.Int64
+}
+
+func (b *busy) Changes(ctx context.Context, after string, limit int, wait time.Duration) (perdure.ChangeBatch, error) {
+	if b.looks.Add(1) > 50 {
+		return perdure.ChangeBatch{}, errors.New("it never ends")
+	}
+	b.write()
+	return b.Backend.Changes(ctx, after, limit, wait)
+}
+
+// TestBusySource: a source that is never quiet is no reason not to come to an end.
+func TestBusySource(t *testing.T) {
+	source, target := memory(t), memory(t)
+	seed(t, source, 30)
+	store := storeOn(t, source, perdure.Options{})
+	b := &busy{Backend: source, write: func() { must[perdure.Session](t)(store.Create(t.Context(), perdure.Data{UserID: "busy"})) }}
+	run(t, b, target, migrate.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	b.looks.Store(0)
+	if _, err := migrate.Follow(ctx, b, target, perdure.FromOldest, migrate.Options{}); err != nil {
+		t.Error(err)
+	}
 }
