@@ -124,7 +124,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	all := cli(t, nil, "--help").stdout
-	for _, name := range []string{"serve", "get", "list", "revoke", "stats", "doctor", "version", "completion", "exit-codes", "stores", "json"} {
+	for _, name := range []string{"serve", "get", "list", "revoke", "stats", "doctor", "migrate", "version", "completion", "exit-codes", "stores", "json"} {
 		if !slices.Contains(strings.Fields(all), name) {
 			t.Errorf("%s is not in the help", name)
 		}
