@@ -68,6 +68,7 @@ type traffic struct {
 	store *perdure.Store
 	stop  atomic.Bool
 	ops   atomic.Int64
+	done  chan struct{} // an operation, where somebody waits for one
 	group sync.WaitGroup
 	mu    sync.Mutex
 	live  map[string]perdure.Session
@@ -75,7 +76,7 @@ type traffic struct {
 }
 
 func startTraffic(t *testing.T, b perdure.Backend, workers int, each time.Duration) *traffic {
-	f := &traffic{store: storeOn(t, b, perdure.Options{}), live: map[string]perdure.Session{}, ended: map[string]bool{}}
+	f := &traffic{store: storeOn(t, b, perdure.Options{}), done: make(chan struct{}), live: map[string]perdure.Session{}, ended: map[string]bool{}}
 	for w := range workers {
 		f.group.Go(func() {
 			user := fmt.Sprint("traffic", w)
@@ -83,6 +84,10 @@ func startTraffic(t *testing.T, b perdure.Backend, workers int, each time.Durati
 			for i := 0; !f.stop.Load(); i++ {
 				f.one(t, user, mine)
 				f.ops.Add(1)
+				select {
+				case f.done <- struct{}{}:
+				default:
+				}
 				if each > 0 {
 					time.Sleep(each) // a load, not a wait
 				}
@@ -150,9 +155,9 @@ func (f *traffic) one(t *testing.T, user string, mine map[string]perdure.Session
 }
 
 // runs waits for so many more operations.
-func (f *traffic) runs(n int64) {
-	for target := f.ops.Load() + n; f.ops.Load() < target; {
-		time.Sleep(time.Millisecond) // until the others have got on
+func (f *traffic) runs(n int) {
+	for range n {
+		<-f.done
 	}
 }
 
