@@ -22,8 +22,19 @@ func (m *move) now(ctx context.Context, b perdure.Backend) (cursor string, err e
 	return cursor, err
 }
 
-// drain carries changes until there are none at the moment.
+// drain carries changes until a look finds the end of the feed. That there is
+// none left is not to be waited for while others write.
 func (m *move) drain(ctx context.Context) error {
+	for {
+		n, err := m.changes(ctx, 0)
+		if n < feedLimit || err != nil {
+			return err
+		}
+	}
+}
+
+// empty carries changes until there are none, once nobody writes any more.
+func (m *move) empty(ctx context.Context) error {
 	for {
 		n, err := m.changes(ctx, 0)
 		if n == 0 || err != nil {

@@ -215,7 +215,7 @@ func (m *move) repair(ctx context.Context, ids []string) (changed int, err error
 // last carries what was written before the writers were held, and makes sure of
 // what has changed of late.
 func (m *move) last(ctx context.Context) error {
-	if err := m.drain(ctx); err != nil {
+	if err := m.empty(ctx); err != nil {
 		return err
 	}
 	changed, err := m.repair(ctx, m.tail.all())

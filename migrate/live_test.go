@@ -68,6 +68,7 @@ type traffic struct {
 	store *perdure.Store
 	stop  atomic.Bool
 	ops   atomic.Int64
+	done  chan struct{} // an operation, where somebody waits for one
 	group sync.WaitGroup
 	mu    sync.Mutex
 	live  map[string]perdure.Session
@@ -75,7 +76,7 @@ type traffic struct {
 }
 
 func startTraffic(t *testing.T, b perdure.Backend, workers int, each time.Duration) *traffic {
-	f := &traffic{store: storeOn(t, b, perdure.Options{}), live: map[string]perdure.Session{}, ended: map[string]bool{}}
+	f := &traffic{store: storeOn(t, b, perdure.Options{}), done: make(chan struct{}), live: map[string]perdure.Session{}, ended: map[string]bool{}}
 	for w := range workers {
 		f.group.Go(func() {
 			user := fmt.Sprint("traffic", w)
@@ -83,6 +84,10 @@ func startTraffic(t *testing.T, b perdure.Backend, workers int, each time.Durati
 			for i := 0; !f.stop.Load(); i++ {
 				f.one(t, user, mine)
 				f.ops.Add(1)
+				select {
+				case f.done <- struct{}{}:
+				default:
+				}
 				if each > 0 {
 					time.Sleep(each) // a load, not a wait
 				}
@@ -150,9 +155,9 @@ func (f *traffic) one(t *testing.T, user string, mine map[string]perdure.Session
 }
 
 // runs waits for so many more operations.
-func (f *traffic) runs(n int64) {
-	for target := f.ops.Load() + n; f.ops.Load() < target; {
-		time.Sleep(time.Millisecond) // until the others have got on
+func (f *traffic) runs(n int) {
+	for range n {
+		<-f.done
 	}
 }
 
@@ -313,4 +318,34 @@ func TestFeedGap(t *testing.T) {
 	other := memory(t)
 	run(t, &gappy{Backend: target}, other, migrate.Options{})
 	wantSame(t, target, other)
+}
+
+// busy is a backend that somebody writes to whenever its feed is looked at.
+type busy struct {
+	perdure.Backend
+	write func()
+	looks atomic.Int64
+}
+
+func (b *busy) Changes(ctx context.Context, after string, limit int, wait time.Duration) (perdure.ChangeBatch, error) {
+	if b.looks.Add(1) > 50 {
+		return perdure.ChangeBatch{}, errors.New("it never ends")
+	}
+	b.write()
+	return b.Backend.Changes(ctx, after, limit, wait)
+}
+
+// TestBusySource: a source that is never quiet is no reason not to come to an end.
+func TestBusySource(t *testing.T) {
+	source, target := memory(t), memory(t)
+	seed(t, source, 30)
+	store := storeOn(t, source, perdure.Options{})
+	b := &busy{Backend: source, write: func() { must[perdure.Session](t)(store.Create(t.Context(), perdure.Data{UserID: "busy"})) }}
+	run(t, b, target, migrate.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	b.looks.Store(0)
+	if _, err := migrate.Follow(ctx, b, target, perdure.FromOldest, migrate.Options{}); err != nil {
+		t.Error(err)
+	}
 }

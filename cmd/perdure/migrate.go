@@ -119,11 +119,20 @@ func (m *moving) name(from, to string) string {
 // stores are the two of a migration.
 type stores struct {
 	from *factory.Source
-	to   *factory.Source
+	to   *factory.Source // without a backend where there is none yet
 }
 
+// target says what to do where --to names an embedded store that is not there.
+type target int
+
+const (
+	makeTarget  target = iota // make it
+	spareTarget               // do without: nothing is to be changed
+	needTarget                // fail
+)
+
 // between opens both stores, does something with them, and closes them.
-func (a *app) between(ctx context.Context, m *moving, do func(context.Context, stores) error) (err error) {
+func (a *app) between(ctx context.Context, m *moving, missing target, do func(context.Context, stores) error) (err error) {
 	config, _, err := a.config()
 	if err != nil {
 		return err
@@ -140,6 +149,12 @@ func (a *app) between(ctx context.Context, m *moving, do func(context.Context, s
 	defer func() { err = errors.Join(err, s.from.Close()) }()
 	if factory.IsForeign(m.to) {
 		return usageError{errors.New("--to is another product's store, which can only be read")}
+	}
+	if err := mustExist(m.to, config); err != nil && missing == needTarget {
+		return fmt.Errorf("--to: %w", err)
+	} else if err != nil && missing == spareTarget {
+		s.to = &factory.Source{Address: m.to}
+		return do(ctx, s)
 	}
 	if s.to, err = factory.OpenSource(ctx, m.to, config, logger); err != nil {
 		return fmt.Errorf("--to: %w", err)

@@ -31,7 +31,7 @@ Where some cannot be read, the exit code is 3.`,
 	}
 	a.movingFlags(c, &m)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return a.between(c.Context(), &m, func(ctx context.Context, s stores) error { return a.plan(ctx, &m, s) })
+		return a.between(c.Context(), &m, spareTarget, func(ctx context.Context, s stores) error { return a.plan(ctx, &m, s) })
 	}
 	return c
 }
@@ -133,7 +133,7 @@ Where they do not hold the same, the exit code is 7.`,
 	f.BoolVar(&o.SkipIndex, "skip-index", false, "do not ask the target for the sessions of each user")
 	a.movingFlags(c, &m)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return a.between(c.Context(), &m, func(ctx context.Context, s stores) error {
+		return a.between(c.Context(), &m, needTarget, func(ctx context.Context, s stores) error {
 			o.Reading = m.reading
 			end := a.telling(&o.Reading)
 			report, err := migrate.Verify(ctx, s.from.Source, s.to.Backend, o)

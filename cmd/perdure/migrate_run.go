@@ -69,9 +69,9 @@ Where some sessions could not be moved, the exit code is 3.`,
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if r.dryRun {
-			return a.between(c.Context(), &m, func(ctx context.Context, s stores) error { return a.plan(ctx, &m, s) })
+			return a.between(c.Context(), &m, spareTarget, func(ctx context.Context, s stores) error { return a.plan(ctx, &m, s) })
 		}
-		return a.between(c.Context(), &m, func(ctx context.Context, s stores) error { return a.move(ctx, c, &m, &r, s) })
+		return a.between(c.Context(), &m, makeTarget, func(ctx context.Context, s stores) error { return a.move(ctx, c, &m, &r, s) })
 	}
 	return c
 }

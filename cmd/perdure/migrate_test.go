@@ -69,10 +69,16 @@ func TestMigrate(t *testing.T) {
 	if len(plan) != 1 || plan[0]["sessions"] != 90.0 || plan[0]["tombstones"] != 10.0 || plan[0]["held"] != 0.0 {
 		t.Errorf("planned %v", plan)
 	}
-	step(exitUnverified, "verify", one.URL(), dir)
+	if r := step(exitError, "verify", one.URL(), dir); !strings.Contains(r.stderr, "--to: there is no store") {
+		t.Errorf("%+v", r)
+	}
 	if r := step(exitOK, "run", one.URL(), dir, "--dry-run"); !strings.Contains(r.stdout, "estimate") {
 		t.Errorf("%+v", r)
 	}
+	if _, err := os.Stat(strings.TrimPrefix(dir, "file:")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a look has made a store: %v", err)
+	}
+	step(exitUnverified, "verify", one.URL(), two.URL())
 	moved := decode[map[string]any](t, step(exitOK, "run", one.URL(), dir, "--json").stdout)
 	if len(moved) != 1 || moved[0]["migrated"] != 90.0 || moved[0]["failed"] != 0.0 || moved[0]["seconds"] == nil {
 		t.Errorf("moved %v", moved)

@@ -131,7 +131,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	text = cli(t, nil, "--help").stdout
-	for _, name := range []string{"serve", "get", "list", "revoke", "stats", "doctor", "backup", "restore", "archive", "version", "completion", "exit-codes", "stores", "json"} {
+	for _, name := range []string{"serve", "get", "list", "revoke", "stats", "doctor", "backup", "migrate", "restore", "archive", "version", "completion", "exit-codes", "stores", "json"} {
 		if !slices.Contains(strings.Fields(text), name) {
 			t.Errorf("%s is not in the help", name)
 		}
