@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/migrate"
 )
 
@@ -56,7 +57,7 @@ func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) 
 	if err != nil {
 		return s, err
 	}
-	if err := to.Ping(ctx); err != nil {
+	if err := reachable(ctx, to); err != nil {
 		return s, errors.Join(fmt.Errorf("%s cannot take sessions: %w", s.To, err), to.Close())
 	}
 	cut := &cut{relay: i.relay, to: to, address: address}
@@ -72,6 +73,17 @@ func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) 
 	i.move(place{address, "it was switched here from " + s.From})
 	i.logger.Info("the sessions are kept elsewhere from now on", "from", s.From, "to", s.To, "moved", s.Moved.Migrated, "pause", s.Pause)
 	return s, errors.Join(err, cut.old.Close())
+}
+
+// reachable returns an error for a backend that cannot be switched to: what fails
+// over would take sessions without its Redis too.
+func reachable(ctx context.Context, to perdure.Backend) error {
+	if f, ok := perdure.As[*failover.Backend](to); ok {
+		if h := f.Health(ctx); !h.Redis.Available {
+			return fmt.Errorf("%w: %s", perdure.ErrUnavailable, h.Reason)
+		}
+	}
+	return to.Ping(ctx)
 }
 
 func (i *Instance) move(to place) {

@@ -57,7 +57,11 @@ func contents(t *testing.T, server *redistest.Server, prefix string) (all []stri
 		if kind == "stream" {
 			var changes []string
 			for _, entry := range value.([]any) {
-				changes = append(changes, fmt.Sprint(entry.([]any)[1]))
+				packed := entry.([]any)[1].([]any)[1].(string)
+				for len(packed) > 0 { // each change after its length
+					n := 1 + int(packed[0])
+					changes, packed = append(changes, packed[:n]), packed[n:]
+				}
 			}
 			slices.Sort(changes)
 			value = changes
