@@ -42,6 +42,7 @@ func (c *Config) check(values map[string]string) error {
 	rule(c.FeedLength == 0 || between(c.FeedLength, 1<<10, 1<<24), "PERDURE_FEED_LENGTH", c.FeedLength)
 	rule(between(c.MaxClockSkew, time.Second, time.Hour), "PERDURE_MAX_CLOCK_SKEW", c.MaxClockSkew)
 	rule(isAddress(c.Listen), "PERDURE_LISTEN", c.Listen)
+	rule(c.AdminListen == AdminNone || isAddress(c.AdminListen), "PERDURE_ADMIN_LISTEN", c.AdminListen)
 	rule(!slices.ContainsFunc(c.Origins, isNoOrigin), "PERDURE_ALLOWED_ORIGINS", strings.Join(c.Origins, ","))
 	rule(c.Drain <= 5*time.Minute, "PERDURE_DRAIN", c.Drain)
 	rule(slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel), "PERDURE_LOG_LEVEL", c.LogLevel)

@@ -106,6 +106,10 @@ type Config struct {
 	// Listen is the address that sessions are served on. Defaults to
 	// "127.0.0.1:8420".
 	Listen string `env:"PERDURE_LISTEN"`
+	// AdminListen is the address of the admin port, which switches the store of a
+	// running daemon; AdminNone is none. Defaults to "127.0.0.1:8421", which is
+	// done without where something else listens there.
+	AdminListen string `env:"PERDURE_ADMIN_LISTEN"`
 	// Origins are the web origins whose pages may call, besides those of this
 	// machine. Defaults to none.
 	Origins []string `env:"PERDURE_ALLOWED_ORIGINS"`
@@ -135,6 +139,12 @@ const (
 // DataDirNone, as Config.DataDir, keeps sessions in memory alone.
 const DataDirNone = "none"
 
+// AdminNone, as Config.AdminListen, is no admin port.
+const AdminNone = "none"
+
+// DefaultAdminListen is what Config.AdminListen defaults to.
+const DefaultAdminListen = "127.0.0.1:8421"
+
 const defaultDataDir = "./perdure-data"
 
 const day = 24 * time.Hour
@@ -159,6 +169,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.SweepInterval, 10*time.Second)
 	setDefault(&c.MaxClockSkew, time.Minute)
 	setDefault(&c.Listen, "127.0.0.1:8420")
+	setDefault(&c.AdminListen, DefaultAdminListen)
 	setDefault(&c.Drain, 300*time.Millisecond)
 	setDefault(&c.LogLevel, "info")
 	setDefault(&c.LogFormat, "auto")

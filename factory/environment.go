@@ -44,9 +44,6 @@ func FromEnvironment(environ []string) (c Config, notes []string, err error) {
 	if values["PERDURE_MAX_TTL"] == "" {
 		c.MaxTTL = max(c.MaxTTL, c.TTL)
 	}
-	if !isAddress(later.AdminListen) {
-		return Config{}, nil, refuse("PERDURE_ADMIN_LISTEN", later.AdminListen)
-	}
 	return c, append(later.notes(values), unknown(values)...), c.check(values)
 }
 
@@ -73,17 +70,16 @@ func (f fallback) into(c *Config) {
 // later are the variables whose features are not in this version. Their values
 // are checked all the same.
 type later struct {
-	Monitoring  bool   `env:"SESSION_STORE_MONITORING_ENABLED"`
-	Replication bool   `env:"SESSION_STORE_REPLICATION_ENABLED"`
-	Migration   bool   `env:"SESSION_STORE_MIGRATION_ENABLED"`
-	AdminListen string `env:"PERDURE_ADMIN_LISTEN"`
+	Monitoring  bool `env:"SESSION_STORE_MONITORING_ENABLED"`
+	Replication bool `env:"SESSION_STORE_REPLICATION_ENABLED"`
+	Migration   bool `env:"SESSION_STORE_MIGRATION_ENABLED"`
 }
 
 // millis is a duration whose plain numbers are milliseconds.
 type millis time.Duration
 
 func defaultLater() later {
-	return later{Monitoring: true, AdminListen: "127.0.0.1:8421"}
+	return later{Monitoring: true}
 }
 
 // notes say which of them were set to more than their defaults.

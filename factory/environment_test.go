@@ -123,17 +123,17 @@ func TestSecretsAreNotShown(t *testing.T) {
 func TestNotes(t *testing.T) {
 	_, notes, err := FromEnvironment([]string{
 		"SESSION_STORE_MIGRATION_ENABLED=true", "REDIS_RETRY_DELAY=1s", "REDIS_HEALTH_CHECK_INTERVAL=30000", "SESSION_STORE_REPLICATION_ENABLED=true",
-		"PERDURE_DATADIR=/x", "SESSION_STORE_KIND=y", "PERDURE_ADMIN_LISTEN=127.0.0.1:1", "PATH=/bin",
+		"PERDURE_DATADIR=/x", "SESSION_STORE_KIND=y", "PATH=/bin",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"SESSION_STORE_MIGRATION_ENABLED=true", "SESSION_STORE_REPLICATION_ENABLED=true", "PERDURE_ADMIN_LISTEN=127.0.0.1:1", "PERDURE_DATADIR", "SESSION_STORE_KIND"} {
+	for _, want := range []string{"SESSION_STORE_MIGRATION_ENABLED=true", "SESSION_STORE_REPLICATION_ENABLED=true", "PERDURE_DATADIR", "SESSION_STORE_KIND"} {
 		if !slices.ContainsFunc(notes, func(note string) bool { return strings.HasPrefix(note, want) }) {
 			t.Errorf("nothing is said of %s", want)
 		}
 	}
-	if len(notes) != 5 {
+	if len(notes) != 4 {
 		t.Errorf("notes: %q", notes)
 	}
 }

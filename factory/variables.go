@@ -51,6 +51,7 @@ func Variables() []Variable {
 		{"PERDURE_MAX_CLOCK_SKEW", "1m", "a duration from 1s to 1h", "how far the clocks of two machines may differ"},
 
 		{"PERDURE_LISTEN", "127.0.0.1:8420", "host:port on loopback", "where sessions are served"},
+		{"PERDURE_ADMIN_LISTEN", "127.0.0.1:8421", "host:port on loopback, or none", "where an operator switches the store, and asks for its health"},
 		{"PERDURE_ALLOWED_ORIGINS", "", "origins such as https://app.example.com, with commas between them", "web origins whose pages may call, besides this machine's"},
 		{"PERDURE_DRAIN", "300ms", "a duration up to 5m, or -1 for not at all", "how long /readyz is red before a stop closes the listener"},
 		{"PERDURE_LOG_LEVEL", "info", "debug, info, warn or error", "the least that is logged"},
@@ -58,8 +59,7 @@ func Variables() []Variable {
 
 		{"SESSION_STORE_MONITORING_ENABLED", "true", allowedBool, "monitoring: not in this version"},
 		{"SESSION_STORE_REPLICATION_ENABLED", "false", allowedBool, "replication: not in this version"},
-		{"SESSION_STORE_MIGRATION_ENABLED", "false", allowedBool, "migration: not in this version"},
-		{"PERDURE_ADMIN_LISTEN", "127.0.0.1:8421", "host:port on loopback", "metrics and console: not in this version"},
+		{"SESSION_STORE_MIGRATION_ENABLED", "false", allowedBool, "nothing: perdure migrate and switch are always there"},
 	}
 }
 

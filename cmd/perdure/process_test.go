@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 func startProcess(t *testing.T, env ...string) (*exec.Cmd, *daemonProcess) {
 	t.Helper()
 	c := exec.Command(os.Args[0], "serve", "--json")
-	c.Env = append(os.Environ(), append([]string{asMain + "=1", "PERDURE_LISTEN=127.0.0.1:0"}, env...)...)
+	c.Env = append(os.Environ(), append([]string{asMain + "=1", "PERDURE_LISTEN=127.0.0.1:0", "PERDURE_ADMIN_LISTEN=127.0.0.1:0"}, env...)...)
 	stdout, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

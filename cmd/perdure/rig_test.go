@@ -65,7 +65,7 @@ func launch(t *testing.T, env ...string) *daemonProcess {
 	d := &daemonProcess{t: t, stop: stop, done: make(chan result, 1)}
 	reader, writer := io.Pipe()
 	var stderr bytes.Buffer
-	env = append([]string{"PERDURE_LISTEN=127.0.0.1:0", "PERDURE_DRAIN=-1", "PERDURE_DATA_DIR=" + t.TempDir()}, env...)
+	env = append([]string{"PERDURE_LISTEN=127.0.0.1:0", "PERDURE_ADMIN_LISTEN=127.0.0.1:0", "PERDURE_DRAIN=-1", "PERDURE_DATA_DIR=" + t.TempDir()}, env...)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -56,10 +57,17 @@ func (a *app) runServe(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, instance.Close()) }()
 	warn(ctx, instance, logger)
+	stop, admin, err := a.serveAdmin(ctx, config, instance, logger)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	s := server.New(instance.Store, server.Options{
 		TTL: config.TTL, MaxRequest: maxRequest(config), Origins: config.Origins, Drain: config.Drain, Logger: logger,
 	})
-	if err := a.announce(announcementOf(ctx, instance, listener.Addr())); err != nil {
+	up, note := announcementOf(ctx, instance, listener.Addr())
+	up.Admin = admin
+	if err := a.announce(up, note); err != nil {
 		return err
 	}
 	return s.Serve(ctx, listener)
@@ -95,6 +103,31 @@ type announcement struct {
 	Why     string `json:"why"`    // this store
 	// State is that of failover, where there is one: "healthy", "degraded", …
 	State string `json:"state,omitempty"`
+	Admin string `json:"admin,omitempty"` // host:port of the admin port
+}
+
+// serveAdmin opens the admin port, and returns its address. The one that is there
+// unasked is done without where something else listens on it.
+func (a *app) serveAdmin(ctx context.Context, c factory.Config, i *factory.Instance, logger *slog.Logger) (stop func(), address string, err error) {
+	if c.AdminListen == factory.AdminNone {
+		return func() {}, "", nil
+	}
+	listener, err := server.Listen(ctx, c.AdminListen)
+	if err != nil && c.AdminListen == factory.DefaultAdminListen {
+		logger.Info("there is no admin port: something else listens on it", "address", c.AdminListen, "advice", "set PERDURE_ADMIN_LISTEN")
+		return func() {}, "", nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("PERDURE_ADMIN_LISTEN: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := server.NewAdmin(i, logger).Serve(ctx, listener); err != nil {
+			logger.Error("the admin port has failed", "error", err)
+		}
+	})
+	return func() { cancel(); serving.Wait() }, listener.Addr().String(), nil
 }
 
 // announcement is what there is to tell of an instance, and a note for a reader.

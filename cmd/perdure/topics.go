@@ -88,7 +88,9 @@ const jsonText = `With --json each verb prints, on stdout and in UTF-8:
   migrate verify
            {"from","to","same","checked","tombstones","reverse","found":{kind:
            number},"differences":[{"id","kind","detail"}],"refused","seconds"}
-  serve    {"version","listen","kind","store","why"}, once it listens
+  switch   {"from","to","migrated","ended","rounds","pauseSeconds"}
+  serve    {"version","listen","kind","store","why","state","admin"}, once it
+           listens
   version  {"version","revision","time","modified","go"}
 
 Fields may be added, and are not taken away. Errors go to stderr as text; the
