@@ -63,7 +63,7 @@ func (b *Backend) absent(ctx context.Context, st *status, id string) (perdure.Re
 		return none, err
 	}
 	now := b.opts.Now()
-	if held.Live(perdure.MillisOf(now)) || held.Kind == perdure.KindTombstone {
+	if b.counts(&held, perdure.MillisOf(now)) {
 		return b.giveBack(ctx, st.front, none, held)
 	}
 	if minted, ok := perdure.OutageTime(id); ok && now.Sub(minted) < b.opts.OutageIDAge {

@@ -38,7 +38,10 @@ func (b *Backend) applied(ctx context.Context, st *status, batch perdure.Batch, 
 		wrote, held, behind := w.Record, perdure.Record{}, false
 		switch w.Op {
 		case perdure.OpTouch:
-			held = b.mirror.touched(w.Record.ID, w.Record.LastAccess)
+			var known bool
+			if held, known = b.mirror.touched(w.Record.ID, w.Record.LastAccess); !known {
+				b.meet(ctx, st, w.Record.ID)
+			}
 			behind = held.Exists()
 		case perdure.OpRemove:
 			if !r.Stored.Exists() {
@@ -66,6 +69,14 @@ func (b *Backend) applied(ctx context.Context, st *status, batch perdure.Batch, 
 	return nil
 }
 
+// meet reads, for the mirror, a session that was touched and never read here. In
+// an outage it is missed where that fails; now the touch is what was asked for.
+func (b *Backend) meet(ctx context.Context, st *status, id string) {
+	if r, err := st.front.Get(ctx, id); err == nil && r.Exists() {
+		b.mirror.learn(&r, perdure.Version{})
+	}
+}
+
 // met keeps in the mirror the record that a write has met.
 func (b *Backend) met(ctx context.Context, st *status, r *perdure.Result) (err error) {
 	r.Stored, err = b.agree(ctx, st, r.Stored.ID, r.Stored)
@@ -81,10 +92,9 @@ func (b *Backend) missed(ctx context.Context, st *status, batch perdure.Batch, r
 		return nil
 	}
 	held, err := b.absent(ctx, st, w.Record.ID)
-	planted := w.Op == perdure.OpRemove && errors.Is(err, perdure.ErrUnavailable)
 	switch {
-	case planted:
-		batch = b.withoutKnowing(batch)
+	case w.Op == perdure.OpRemove && errors.Is(err, perdure.ErrUnavailable):
+		return b.plant(ctx, st, *w, r)
 	case err != nil:
 		return err
 	case !held.Exists():
@@ -97,9 +107,34 @@ func (b *Backend) missed(ctx context.Context, st *status, batch perdure.Batch, r
 	if err != nil {
 		return err
 	}
-	if *r = again[0]; planted && r.Err == nil && !r.Stored.Exists() {
+	switch *r = again[0]; {
+	case r.Err != nil:
+		return nil
+	case r.Outcome == perdure.Applied:
+		return b.applied(ctx, st, batch, r)
+	case r.Stored.Exists():
+		return b.met(ctx, st, r)
+	}
+	return nil
+}
+
+// plant leaves the tombstone of a session that may be on its way to the front
+// store.
+func (b *Backend) plant(ctx context.Context, st *status, w perdure.Write, r *perdure.Result) error {
+	w.Plant, w.Record = true, b.unknown(w.Record)
+	planted, err := st.front.Apply(ctx, []perdure.Batch{{w}})
+	if err != nil {
+		return err
+	}
+	switch *r = planted[0]; {
+	case r.Err != nil:
+	case r.Outcome == perdure.Applied: // it has come meanwhile
+		return b.applied(ctx, st, perdure.Batch{w}, r)
+	case r.Stored.Exists():
+		return b.met(ctx, st, r)
+	default:
 		r.Outcome = perdure.Applied
-		b.mirror.learn(&batch[0].Record, perdure.Version{})
+		b.mirror.learn(&w.Record, perdure.Version{})
 	}
 	return nil
 }
