@@ -34,36 +34,47 @@ func (b *Backend) acknowledge(ctx context.Context, st *status, batches []perdure
 // again, and so is what was written.
 func (b *Backend) applied(ctx context.Context, st *status, batch perdure.Batch, r *perdure.Result) error {
 	for i := range batch {
-		w := &batch[i]
-		wrote, held, behind := w.Record, perdure.Record{}, false
-		switch w.Op {
-		case perdure.OpTouch:
-			var known bool
-			if held, known = b.mirror.touched(w.Record.ID, w.Record.LastAccess); !known {
-				b.meet(ctx, st, w.Record.ID)
-			}
-			behind = held.Exists()
-		case perdure.OpRemove:
-			if !r.Stored.Exists() {
-				continue
-			}
-			wrote = entombed(r.Stored, w.Record.Reason, w.Record.Version)
-			held, behind = b.mirror.learn(&wrote, r.Stored.Version)
-		default:
-			held, behind = b.mirror.learn(&wrote, w.Base)
+		if b.mirror.takes(batch[i : i+1]) {
+			continue // as nearly all do
 		}
-		if !behind {
-			continue
-		}
-		truth, err := b.giveBack(ctx, st.front, wrote, held)
-		if err != nil {
+		if err := b.took(ctx, st, batch, i, r); err != nil {
 			return err
 		}
-		if truth.Kind == perdure.KindTombstone && w.Op != perdure.OpRemove && wrote.Kind != perdure.KindTombstone {
-			*r = perdure.Result{Outcome: perdure.Absent, Write: i, Stored: truth}
-			if w.Op == perdure.OpPut {
-				r.Outcome = perdure.Conflict
-			}
+	}
+	return nil
+}
+
+// took handles a write that does not go on from what the mirror holds.
+func (b *Backend) took(ctx context.Context, st *status, batch perdure.Batch, i int, r *perdure.Result) error {
+	w := &batch[i]
+	wrote, held, behind := w.Record, perdure.Record{}, false
+	switch w.Op {
+	case perdure.OpTouch:
+		if held, _ = b.mirror.Get(ctx, wrote.ID); held.Kind != perdure.KindTombstone {
+			b.meet(ctx, st, wrote.ID)
+			return nil
+		}
+		behind = true
+	case perdure.OpRemove:
+		if !r.Stored.Exists() {
+			return nil
+		}
+		wrote = entombed(r.Stored, w.Record.Reason, w.Record.Version)
+		held, behind = b.mirror.learn(&wrote, r.Stored.Version)
+	default:
+		held, behind = b.mirror.learn(&wrote, w.Base)
+	}
+	if !behind {
+		return nil
+	}
+	truth, err := b.giveBack(ctx, st.front, wrote, held)
+	if err != nil {
+		return err
+	}
+	if truth.Kind == perdure.KindTombstone && w.Op != perdure.OpRemove && wrote.Kind != perdure.KindTombstone {
+		*r = perdure.Result{Outcome: perdure.Absent, Write: i, Stored: truth}
+		if w.Op == perdure.OpPut {
+			r.Outcome = perdure.Conflict
 		}
 	}
 	return nil

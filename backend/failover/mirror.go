@@ -50,7 +50,8 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 		return *r, false
 	case held.Version == r.Version && held.Kind == r.Kind && len(held.Body) == len(r.Body):
 		if r.LastAccess > held.LastAccess {
-			m.touched(r.ID, r.LastAccess)
+			touch := perdure.Write{Op: perdure.OpTouch, Record: perdure.Record{ID: r.ID, Header: perdure.Header{LastAccess: r.LastAccess}}}
+			m.takes(perdure.Batch{touch})
 		}
 		if r.LastAccess >= held.LastAccess || r.Kind != perdure.KindSession {
 			return *r, false
@@ -96,15 +97,14 @@ func exceeds(joined, r *perdure.Record) bool {
 	return joined.Version != r.Version
 }
 
-// touched moves the last access of a session that is held. It returns the
-// tombstone where it is held to be dead, and whether it is held at all.
-func (m *mirror) touched(id string, at perdure.Millis) (tomb perdure.Record, held bool) {
-	touch := perdure.Write{Op: perdure.OpTouch, Record: perdure.Record{ID: id, Header: perdure.Header{LastAccess: at}}}
-	result, err := m.Backend.Apply(context.Background(), []perdure.Batch{{touch}})
-	if err != nil || result[0].Err != nil || result[0].Outcome == perdure.Applied {
-		return tomb, true
+// takes carries out here what the front store has carried out, if it goes on from
+// what is held.
+func (m *mirror) takes(write perdure.Batch) bool {
+	if w := &write[0]; w.Op == perdure.OpRemove || w.Record.Kind == perdure.KindEpoch {
+		return false // they end more, or other, than what they say
 	}
-	return result[0].Stored, result[0].Stored.Exists()
+	results, err := m.Backend.Apply(context.Background(), []perdure.Batch{write})
+	return err == nil && results[0].Outcome == perdure.Applied
 }
 
 // age is how long ago the mirror was last in step.
