@@ -56,6 +56,7 @@ type Backend struct {
 	cursor       atomic.Pointer[string] // how far the mirror has followed
 	looks        looks                  // at whether the front store has lost something
 	probes       looks                  // at whether it is well
+	contested    ids                    // of records that the front store lacks something of
 	refused      ids                    // of journalled records that the front store does not take
 	copying      sync.Mutex             // one writer or remover of the mirror's copy
 }
@@ -237,7 +238,8 @@ func (b *Backend) unavailable(st *status, why string) error {
 // Get returns what is stored under the id.
 func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 	if st := b.status.Load(); st.state == Healthy {
-		// What is cached was read through here before, and agreed on then.
+		// What is cached was read through here before, and agreed on then, unless
+		// something is contested still.
 		if r, ok := b.cached(st, id); ok {
 			return r, nil
 		}
@@ -270,7 +272,7 @@ type Cached interface {
 
 func (b *Backend) cached(st *status, id string) (perdure.Record, bool) {
 	front, ok := st.front.(Cached)
-	if !ok || b.closed.Load() {
+	if !ok || b.closed.Load() || b.contested.len() > 0 {
 		return perdure.Record{}, false
 	}
 	return front.Cached(id)

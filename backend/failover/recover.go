@@ -9,7 +9,12 @@ import (
 	"github.com/perdure/perdure"
 )
 
-const recoveryPage = 500
+// recoveryPage is how many records are read and forgotten at a time, mergeSize how
+// many of them are merged at a time: others wait while the server does that.
+const (
+	recoveryPage = 500
+	mergeSize    = 64
+)
 
 // merger merges into the front store.
 func (b *Backend) merger(front perdure.Backend) *perdure.Merger {
@@ -25,7 +30,7 @@ func (b *Backend) claim(ctx context.Context, ids ...string) error {
 	}
 	front := b.status.Load().front
 	waiting := slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() || b.refused.has(r.ID) })
-	return b.settle(ctx, front, waiting)
+	return b.settle(ctx, front, waiting, nil)
 }
 
 // drainEnds merges the tombstones and revocations that wait in the journal: they
@@ -37,11 +42,7 @@ func (b *Backend) drainEnds(ctx context.Context, front perdure.Backend) error {
 		for _, id := range ids {
 			b.journal.ends.remove(id) // before it is read: one that comes now is noted again
 		}
-		err := b.settleIDs(ctx, front, ids)
-		if err == nil {
-			err = pace.wait(ctx, len(ids))
-		}
-		if err != nil {
+		if err := b.settleIDs(ctx, front, ids, pace); err != nil {
 			for _, id := range ids {
 				b.journal.ends.add(id)
 			}
@@ -52,12 +53,12 @@ func (b *Backend) drainEnds(ctx context.Context, front perdure.Backend) error {
 }
 
 // settleIDs settles what the journal holds of the ids.
-func (b *Backend) settleIDs(ctx context.Context, front perdure.Backend, ids []string) error {
+func (b *Backend) settleIDs(ctx context.Context, front perdure.Backend, ids []string, pace *pace) error {
 	records, err := b.journal.Load(ctx, ids)
 	if err != nil {
 		return err
 	}
-	return b.settle(ctx, front, slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() }))
+	return b.settle(ctx, front, slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() }), pace)
 }
 
 // claimUser merges what the journal holds of the user, and, where the front store
@@ -71,7 +72,7 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 		if err != nil {
 			return err
 		}
-		if err := b.settle(ctx, b.status.Load().front, page.Records); err != nil {
+		if err := b.settle(ctx, b.status.Load().front, page.Records, nil); err != nil {
 			return err
 		}
 		if after = page.Next; after == "" {
@@ -95,28 +96,33 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 	}
 }
 
-// settle merges records of the journal into the front store and forgets them. A
-// record that the front store does not take is kept out of the way: it is
-// counted, logged, and tried again later.
-func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []perdure.Record) error {
-	if len(records) == 0 {
-		return nil
-	}
+// settle merges records of the journal into the front store, at a pace if there is
+// one, and forgets them. A record that the front store does not take is kept out
+// of the way: it is counted, logged, and tried again later.
+func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []perdure.Record, pace *pace) error {
 	var settled []perdure.Record
 	var failed error
-	for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(records)) {
-		switch err := merged.Err; {
-		case err == nil:
-			b.metrics.replayed.Add(1)
-			b.mirror.learn(&merged.Record, perdure.Version{})
-			b.refused.remove(records[i].ID)
-			settled = append(settled, records[i])
-		case refusal(err):
-			if b.refused.add(records[i].ID) {
-				b.opts.Logger.Error("a journalled record is refused by the session store; it stays in the journal and is tried again", "id", records[i].ID, "error", err)
+	for some := range slices.Chunk(records, mergeSize) {
+		for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(some)) {
+			switch err := merged.Err; {
+			case err == nil:
+				b.metrics.replayed.Add(1)
+				b.mirror.learn(&merged.Record, perdure.Version{})
+				b.refused.remove(some[i].ID)
+				settled = append(settled, some[i])
+			case refusal(err):
+				if b.refused.add(some[i].ID) {
+					b.opts.Logger.Error("a journalled record is refused by the session store; it stays in the journal and is tried again", "id", some[i].ID, "error", err)
+				}
+			default:
+				failed = err
 			}
-		default:
-			failed = err
+		}
+		if failed == nil {
+			failed = pace.wait(ctx, len(some))
+		}
+		if failed != nil {
+			break
 		}
 	}
 	return errors.Join(failed, b.forget(ctx, settled))
@@ -166,10 +172,7 @@ func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
 		if err != nil {
 			return err
 		}
-		if err := b.settle(ctx, front, records); err != nil {
-			return err
-		}
-		if err := pace.wait(ctx, len(records)); err != nil {
+		if err := b.settle(ctx, front, records, pace); err != nil {
 			return err
 		}
 	}
@@ -222,7 +225,7 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 		return 0, nil
 	}
 	found()
-	for i, merged := range b.merger(front).MergeAll(ctx, gone) {
+	for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(gone)) {
 		switch {
 		case refusal(merged.Err):
 			b.opts.Logger.Error("a record that the session store has lost cannot be given back", "id", gone[i].ID, "error", merged.Err)
@@ -279,8 +282,11 @@ type pace struct {
 
 func newPace(perSecond int) *pace { return &pace{perSecond: perSecond, start: time.Now()} }
 
-// wait returns when n more may have been done.
+// wait returns when n more may have been done: at once without a pace.
 func (p *pace) wait(ctx context.Context, n int) error {
+	if p == nil {
+		return ctx.Err()
+	}
 	p.done += n
 	ahead := time.Duration(p.done)*time.Second/time.Duration(p.perSecond) - time.Since(p.start)
 	if ahead <= 0 {

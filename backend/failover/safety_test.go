@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -331,6 +332,85 @@ func copied(t *testing.T, dir, id string) bool {
 	defer store.Close()
 	r, err := store.Get(t.Context(), id)
 	return err == nil && r.Exists()
+}
+
+// nearby has a near cache.
+type nearby struct {
+	toll
+	cache *sync.Map
+}
+
+func (c nearby) Cached(id string) (perdure.Record, bool) {
+	r, ok := c.cache.Load(id)
+	if !ok {
+		return perdure.Record{}, false
+	}
+	return r.(perdure.Record), true
+}
+
+func (c nearby) Get(ctx context.Context, id string) (perdure.Record, error) {
+	r, err := c.toll.Get(ctx, id)
+	if err == nil && r.Exists() {
+		c.cache.Store(id, r)
+	}
+	return r, err
+}
+
+func (c nearby) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	results, err := c.toll.Apply(ctx, batches)
+	if err == nil {
+		c.cache.Clear()
+	}
+	return results, err
+}
+
+// Close leaves the store that others share.
+func (c nearby) Close() error { return nil }
+
+// TestANearCacheOfWhoIsBack: a session that the front store has brought back, and
+// that is about to be ended there again, is not served from its cache.
+func TestANearCacheOfWhoIsBack(t *testing.T) {
+	shared := newToll(newShared(t))
+	front := nearby{shared, &sync.Map{}}
+	id := newNode(t, shared, failover.Options{}).create(t, "u")
+	before := stored(t, shared.Backend, id)
+	b, err := failover.Open(t.Context(), failover.Options{
+		Open: func(context.Context) (perdure.Backend, error) { return front, nil }, HealthCheckInterval: time.Hour, RetryDelay: time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	tomb := perdure.Record{ID: id, Header: perdure.Header{Kind: perdure.KindTombstone, Reason: perdure.ReasonLogout, Version: perdure.NewClock(nil).Tick()}}
+	if _, err := b.Apply(t.Context(), []perdure.Batch{{{Op: perdure.OpRemove, Record: tomb}}}); err != nil {
+		t.Fatal(err)
+	}
+	turnBack(t, shared.Backend, before)
+	ending, release := make(chan struct{}, 100), make(chan struct{})
+	shared.keep(func(_ context.Context, call string, _ ...string) error {
+		if call == "apply" {
+			ending <- struct{}{}
+			<-release
+		}
+		return nil
+	})
+	var reads sync.WaitGroup
+	answers := make(chan perdure.Record, 2)
+	read := func() {
+		if r, err := b.Get(context.Background(), id); err == nil {
+			answers <- r
+		}
+	}
+	reads.Go(read)
+	<-ending // the first has filled the cache
+	reads.Go(read)
+	select {
+	case <-ending:
+	case r := <-answers:
+		t.Errorf("kind %d was served meanwhile", r.Kind)
+	}
+	close(release)
+	reads.Wait()
 }
 
 // TestAChosenID of the length of a minted one can be taken in an outage.
