@@ -172,6 +172,9 @@ type Write struct {
 	Base   Version // OpPut: the version that must be stored
 	Epoch  Version // OpPut: the epoch that the writer has taken into account
 	Plant  bool    // OpRemove: leave a tombstone even for an id that is not known
+	// Chosen says of a new session that OpPut stores that its id was not minted by
+	// Minter.MintID or NewID: there is no other to be had.
+	Chosen bool
 	// Reason is announced with a session that OpPut stores.
 	Reason Reason
 }

@@ -31,14 +31,14 @@ func (s *Store) create(ctx context.Context, data *Data) (Session, error) {
 		return Session{}, err
 	}
 	user := s.options.Codec.UserKey(data.UserID)
-	batch := Batch{{Op: OpPut, Record: Record{ID: data.ID, Header: Header{
+	batch := Batch{{Op: OpPut, Chosen: data.ID != "", Record: Record{ID: data.ID, Header: Header{
 		Kind: KindSession, Expiry: expiry, Idle: Millis(s.options.IdleTimeout.Milliseconds()), User: user,
 	}}}}
 	r := &batch[0].Record
 	if r.ID == "" {
 		r.ID = s.newID(user.Partition())
 	}
-	if err := s.insert(ctx, batch, body, life, data.ID != ""); err != nil {
+	if err := s.insert(ctx, batch, body, life); err != nil {
 		return Session{}, err
 	}
 	return newSession(r, &c), nil
@@ -48,7 +48,7 @@ func (s *Store) create(ctx context.Context, data *Data) (Session, error) {
 // a clock ahead of ours: the session is born after it. A backend that does not
 // want the id that was minted gets another; one that was chosen stays. A life
 // above zero begins with the birth.
-func (s *Store) insert(ctx context.Context, batch Batch, body string, life Millis, chosen bool) (err error) {
+func (s *Store) insert(ctx context.Context, batch Batch, body string, life Millis) (err error) {
 	var epoch Version
 	r := &batch[0].Record
 	for range maxAttempts {
@@ -67,7 +67,7 @@ func (s *Store) insert(ctx context.Context, batch Batch, body string, life Milli
 			return err
 		case result.Outcome == Applied:
 			return nil
-		case !result.Stored.Exists() && !chosen:
+		case !result.Stored.Exists() && !batch[0].Chosen:
 			r.ID = s.newID(r.User.Partition())
 			continue
 		case result.Stored.Kind != KindEpoch:

@@ -69,6 +69,10 @@ func (m *Merger) revoke(ctx context.Context, user UserKey, except []string, hori
 		if err != nil {
 			return ended, err
 		}
+		if removed.Outcome == Conflict && !removed.Stored.Exists() {
+			removal.Base = Version{} // the epoch of the page before is gone
+			continue
+		}
 		if removed.Outcome == Conflict {
 			if removal.Epoch, err = merge(removal.Epoch, removed.Stored, m.Clock, m.codec()); err != nil {
 				return ended, err

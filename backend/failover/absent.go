@@ -28,13 +28,16 @@ func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, h
 	if b.forsaken(&held) {
 		return stored, nil
 	}
-	merged, err := b.merger(front).Merge(ctx, held)
+	b.contested.add(held.ID)
+	merged, err := b.merger(front).Merge(ctx, b.restamped([]perdure.Record{held})[0])
 	switch {
-	case errors.Is(err, perdure.ErrSkew), errors.Is(err, perdure.ErrFormat), errors.Is(err, perdure.ErrInvalid):
+	case refusal(err):
 		return held, nil
 	case err != nil:
+		b.doubt("what it lacks could not be given back")
 		return perdure.Record{}, err
 	}
+	b.contested.remove(held.ID)
 	if merged.Changed {
 		b.metrics.lost.Add(1)
 		b.doubt("it lacked a change that it had acknowledged")
@@ -63,7 +66,7 @@ func (b *Backend) absent(ctx context.Context, st *status, id string) (perdure.Re
 		return none, err
 	}
 	now := b.opts.Now()
-	if held.Live(perdure.MillisOf(now)) || held.Kind == perdure.KindTombstone {
+	if b.counts(&held, perdure.MillisOf(now)) {
 		return b.giveBack(ctx, st.front, none, held)
 	}
 	if minted, ok := perdure.OutageTime(id); ok && now.Sub(minted) < b.opts.OutageIDAge {

@@ -34,36 +34,58 @@ func (b *Backend) acknowledge(ctx context.Context, st *status, batches []perdure
 // again, and so is what was written.
 func (b *Backend) applied(ctx context.Context, st *status, batch perdure.Batch, r *perdure.Result) error {
 	for i := range batch {
-		w := &batch[i]
-		wrote, held, behind := w.Record, perdure.Record{}, false
-		switch w.Op {
-		case perdure.OpTouch:
-			held = b.mirror.touched(w.Record.ID, w.Record.LastAccess)
-			behind = held.Exists()
-		case perdure.OpRemove:
-			if !r.Stored.Exists() {
-				continue
-			}
-			wrote = entombed(r.Stored, w.Record.Reason, w.Record.Version)
-			held, behind = b.mirror.learn(&wrote, r.Stored.Version)
-		default:
-			held, behind = b.mirror.learn(&wrote, w.Base)
+		if b.mirror.takes(batch[i : i+1]) {
+			continue // as nearly all do
 		}
-		if !behind {
-			continue
-		}
-		truth, err := b.giveBack(ctx, st.front, wrote, held)
-		if err != nil {
+		if err := b.took(ctx, st, batch, i, r); err != nil {
 			return err
-		}
-		if truth.Kind == perdure.KindTombstone && w.Op != perdure.OpRemove && wrote.Kind != perdure.KindTombstone {
-			*r = perdure.Result{Outcome: perdure.Absent, Write: i, Stored: truth}
-			if w.Op == perdure.OpPut {
-				r.Outcome = perdure.Conflict
-			}
 		}
 	}
 	return nil
+}
+
+// took handles a write that does not go on from what the mirror holds.
+func (b *Backend) took(ctx context.Context, st *status, batch perdure.Batch, i int, r *perdure.Result) error {
+	w := &batch[i]
+	wrote, held, behind := w.Record, perdure.Record{}, false
+	switch w.Op {
+	case perdure.OpTouch:
+		if held, _ = b.mirror.Get(ctx, wrote.ID); held.Kind != perdure.KindTombstone {
+			b.meet(ctx, st, wrote.ID)
+			return nil
+		}
+		behind = true
+	case perdure.OpRemove:
+		if !r.Stored.Exists() {
+			return nil
+		}
+		wrote = entombed(r.Stored, w.Record.Reason, w.Record.Version)
+		held, behind = b.mirror.learn(&wrote, r.Stored.Version)
+	default:
+		held, behind = b.mirror.learn(&wrote, w.Base)
+	}
+	if !behind {
+		return nil
+	}
+	truth, err := b.giveBack(ctx, st.front, wrote, held)
+	if err != nil {
+		return err
+	}
+	if truth.Kind == perdure.KindTombstone && w.Op != perdure.OpRemove && wrote.Kind != perdure.KindTombstone {
+		*r = perdure.Result{Outcome: perdure.Absent, Write: i, Stored: truth}
+		if w.Op == perdure.OpPut {
+			r.Outcome = perdure.Conflict
+		}
+	}
+	return nil
+}
+
+// meet reads, for the mirror, a session that was touched and never read here. In
+// an outage it is missed where that fails; now the touch is what was asked for.
+func (b *Backend) meet(ctx context.Context, st *status, id string) {
+	if r, err := st.front.Get(ctx, id); err == nil && r.Exists() {
+		b.mirror.learn(&r, perdure.Version{})
+	}
 }
 
 // met keeps in the mirror the record that a write has met.
@@ -81,10 +103,9 @@ func (b *Backend) missed(ctx context.Context, st *status, batch perdure.Batch, r
 		return nil
 	}
 	held, err := b.absent(ctx, st, w.Record.ID)
-	planted := w.Op == perdure.OpRemove && errors.Is(err, perdure.ErrUnavailable)
 	switch {
-	case planted:
-		batch = b.withoutKnowing(batch)
+	case w.Op == perdure.OpRemove && errors.Is(err, perdure.ErrUnavailable):
+		return b.plant(ctx, st, *w, r)
 	case err != nil:
 		return err
 	case !held.Exists():
@@ -97,9 +118,34 @@ func (b *Backend) missed(ctx context.Context, st *status, batch perdure.Batch, r
 	if err != nil {
 		return err
 	}
-	if *r = again[0]; planted && r.Err == nil && !r.Stored.Exists() {
+	switch *r = again[0]; {
+	case r.Err != nil:
+		return nil
+	case r.Outcome == perdure.Applied:
+		return b.applied(ctx, st, batch, r)
+	case r.Stored.Exists():
+		return b.met(ctx, st, r)
+	}
+	return nil
+}
+
+// plant leaves the tombstone of a session that may be on its way to the front
+// store.
+func (b *Backend) plant(ctx context.Context, st *status, w perdure.Write, r *perdure.Result) error {
+	w.Plant, w.Record = true, b.unknown(w.Record)
+	planted, err := st.front.Apply(ctx, []perdure.Batch{{w}})
+	if err != nil {
+		return err
+	}
+	switch *r = planted[0]; {
+	case r.Err != nil:
+	case r.Outcome == perdure.Applied: // it has come meanwhile
+		return b.applied(ctx, st, perdure.Batch{w}, r)
+	case r.Stored.Exists():
+		return b.met(ctx, st, r)
+	default:
 		r.Outcome = perdure.Applied
-		b.mirror.learn(&batch[0].Record, perdure.Version{})
+		b.mirror.learn(&w.Record, perdure.Version{})
 	}
 	return nil
 }

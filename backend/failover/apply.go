@@ -28,11 +28,11 @@ func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure
 		pending[i] = i
 	}
 	for len(pending) > 0 {
-		left, err := b.applySome(ctx, batches, results, pending)
+		left, well, err := b.applySome(ctx, batches, results, pending)
 		if err != nil {
 			return nil, err
 		}
-		if len(left) == len(pending) {
+		if well && len(left) == len(pending) || ctx.Err() != nil {
 			break // their own errors stand
 		}
 		pending = left
@@ -41,8 +41,9 @@ func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure
 }
 
 // applySome carries out the pending batches and returns those that the front
-// store failed one by one, after it was found to be in an outage.
-func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, results []perdure.Result, pending []int) (left []int, err error) {
+// store failed one by one, and whether a probe found it well all the same.
+func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, results []perdure.Result, pending []int) (left []int, well bool, err error) {
+	st := b.status.Load()
 	some := make([]perdure.Batch, len(pending))
 	for i, p := range pending {
 		some[i] = batches[p]
@@ -75,18 +76,19 @@ func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, result
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	offline := st.state == Degraded || st.state == ReadOnly // the journal's own errors stand
 	for i, p := range pending {
 		results[p] = done[i]
-		if len(some) > 1 && errors.Is(done[i].Err, perdure.ErrUnavailable) {
+		if !offline && len(some) > 1 && errors.Is(done[i].Err, perdure.ErrUnavailable) {
 			left = append(left, p)
 		}
 	}
 	if len(left) > 0 {
-		b.confirm(ctx, b.status.Load(), results[left[0]].Err)
+		well = b.confirm(ctx, st, results[left[0]].Err)
 	}
-	return left, nil
+	return left, well, nil
 }
 
 // recognise finds, in the result of a batch that was sent before without an
@@ -96,7 +98,7 @@ func recognise(batch perdure.Batch, r *perdure.Result) {
 	mine := r.Stored.ID == w.Record.ID && r.Stored.Version == w.Record.Version
 	switch {
 	case !mine:
-	case r.Outcome == perdure.Conflict && w.Op == perdure.OpPut:
+	case r.Outcome == perdure.Conflict && w.Op == perdure.OpPut && w.Record.Body == r.Stored.Body && w.Record.LastAccess <= r.Stored.LastAccess:
 		*r = perdure.Result{Outcome: perdure.Applied}
 	case r.Outcome == perdure.Absent && w.Op == perdure.OpRemove:
 		*r = perdure.Result{Outcome: perdure.Applied} // of the session nothing is known any more

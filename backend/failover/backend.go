@@ -41,8 +41,9 @@ type Backend struct {
 	status atomic.Pointer[status]
 
 	suspect chan struct{} // wakes the monitor
-	probing sync.Mutex    // one probe at a time serves all who doubt
+	life    context.Context
 	stop    context.CancelFunc
+	closing sync.Mutex // held to begin what runs in the background
 	running sync.WaitGroup
 	closed  atomic.Bool
 	metrics metrics
@@ -53,9 +54,11 @@ type Backend struct {
 	doubts       atomic.Pointer[string]
 	connections  atomic.Uint64          // of the front store, when its history was looked at
 	cursor       atomic.Pointer[string] // how far the mirror has followed
-	looks        looks
-	refused      ids        // of journalled records that the front store does not take
-	copying      sync.Mutex // one writer or remover of the mirror's copy
+	looks        looks                  // at whether the front store has lost something
+	probes       looks                  // at whether it is well
+	contested    ids                    // of records that the front store lacks something of
+	refused      ids                    // of journalled records that the front store does not take
+	copying      sync.Mutex             // one writer or remover of the mirror's copy
 }
 
 // status is the state and what goes with it; it is replaced, never written to.
@@ -90,13 +93,24 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		return nil, errors.Join(err, b.mirror.Close())
 	}
 	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet"})
-	running, stop := context.WithCancel(context.Background())
-	b.stop = stop
+	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
 	b.start(ctx)
-	b.running.Go(func() { b.monitor(running) })
-	b.running.Go(func() { b.follow(running) })
+	b.spawn(func() { b.monitor(b.life) })
+	b.spawn(func() { b.follow(b.life) })
 	return b, nil
+}
+
+// spawn has f run in the background, unless the backend is closed. Close waits
+// for it.
+func (b *Backend) spawn(f func()) (spawned bool) {
+	b.closing.Lock()
+	defer b.closing.Unlock()
+	if b.closed.Load() {
+		return false
+	}
+	b.running.Go(f)
+	return true
 }
 
 // start reaches for the front store once. Where there is nothing to merge it
@@ -112,6 +126,7 @@ func (b *Backend) start(ctx context.Context) {
 		down.reason = err.Error()
 		b.move(st, &down)
 		b.opts.Logger.Warn("the session store cannot be reached", "error", err)
+		b.doubt("it could not be reached at the start")
 		b.persistMirror()
 		return
 	}
@@ -133,7 +148,10 @@ func (b *Backend) wake() {
 // Close stops what runs in the background and closes the front store, the
 // mirror and the journal. What is in the journal is merged at the next start.
 func (b *Backend) Close() error {
-	if b.closed.Swap(true) {
+	b.closing.Lock()
+	was := b.closed.Swap(true)
+	b.closing.Unlock()
+	if was {
 		return perdure.ErrClosed
 	}
 	b.stop()
@@ -180,7 +198,7 @@ func serve[T any](ctx context.Context, b *Backend, s served[T]) (T, error) {
 // again reports whether a call that ended so may be tried again, and whether the
 // front store is well, which a probe has then found out.
 func (b *Backend) again(ctx context.Context, st *status, err error) (again, well bool) {
-	if err == nil || !errors.Is(err, perdure.ErrUnavailable) || errors.Is(err, errElsewhere) || ctx.Err() != nil {
+	if err == nil || !errors.Is(err, perdure.ErrUnavailable) || errors.Is(err, errElsewhere) || ctx.Err() != nil || b.closed.Load() {
 		return false, false
 	}
 	return true, b.confirm(ctx, st, err)
@@ -220,7 +238,8 @@ func (b *Backend) unavailable(st *status, why string) error {
 // Get returns what is stored under the id.
 func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 	if st := b.status.Load(); st.state == Healthy {
-		// What is cached was read through here before, and agreed on then.
+		// What is cached was read through here before, and agreed on then, unless
+		// something is contested still.
 		if r, ok := b.cached(st, id); ok {
 			return r, nil
 		}
@@ -253,7 +272,7 @@ type Cached interface {
 
 func (b *Backend) cached(st *status, id string) (perdure.Record, bool) {
 	front, ok := st.front.(Cached)
-	if !ok || b.closed.Load() {
+	if !ok || b.closed.Load() || b.contested.len() > 0 {
 		return perdure.Record{}, false
 	}
 	return front.Cached(id)

@@ -100,7 +100,10 @@ func newNode(t *testing.T, shared perdure.Backend, options failover.Options) *no
 		c := cable{shared, n.cut}
 		return c, c.err()
 	}
-	options.RetryDelay, options.HealthCheckInterval = 10*time.Millisecond, 20*time.Millisecond
+	options.RetryDelay = 10 * time.Millisecond
+	if options.HealthCheckInterval == 0 {
+		options.HealthCheckInterval = 20 * time.Millisecond
+	}
 	var err error
 	if n.failover, err = failover.Open(t.Context(), options); err != nil {
 		t.Fatal(err)

@@ -29,10 +29,15 @@ func (b *Backend) follow(ctx context.Context) {
 			b.pause(ctx)
 			continue
 		}
-		batch, err := st.front.Changes(ctx, cursor, followLimit, followWait)
+		wait := followWait
+		if fresh {
+			wait = 0 // there is enough to do
+		}
+		batch, err := st.front.Changes(ctx, cursor, followLimit, wait)
 		switch {
 		case errors.Is(err, perdure.ErrFeedGap):
 			fresh, cursor = true, batch.Next
+			b.mirror.whole.Store(false)
 			b.metrics.gaps.Add(1)
 			b.doubt(feedGap)
 			continue
@@ -88,7 +93,11 @@ func (b *Backend) resync(ctx context.Context, front perdure.Backend) error {
 			}
 		}
 	}
-	return b.reconcile(ctx, front, func() {})
+	if err := b.reconcile(ctx, front, func() {}); err != nil {
+		return err
+	}
+	b.mirror.whole.Store(b.mirror.full)
+	return nil
 }
 
 // fetch learns what changed. An end is learnt from the change itself: a read may
@@ -108,9 +117,9 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 	}
 	for attempt := 0; len(wanted) > 0 && attempt < staleReads; attempt++ {
 		if attempt > 0 {
-			time.Sleep(staleWait)
+			rest(ctx, staleWait)
 		}
-		records, err := front.Load(ctx, slices.Collect(maps.Keys(wanted)))
+		records, _, err := b.load(ctx, front, slices.Collect(maps.Keys(wanted)))
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ type Health struct {
 	MirrorBytes    int64 `json:"mirrorBytes"`
 	MirrorAge      int64 `json:"mirrorAge"`    // milliseconds since it was last in step
 	MirrorMissed   int64 `json:"mirrorMissed"` // records that did not fit
+	MirrorWhole    bool  `json:"mirrorWhole"`  // it holds every session there is
 
 	Replayed    int64 `json:"replayed"`    // records merged after outages
 	Refused     int64 `json:"refused"`     // journalled records that the front store refuses
@@ -69,7 +70,7 @@ func (b *Backend) Health(ctx context.Context) Health {
 	h := Health{
 		State: st.state, Since: st.since, Reason: st.reason,
 		JournalDepth: depth, JournalBytes: bytes, JournalOldest: b.journal.age().Milliseconds(), JournalDurable: b.journal.durable,
-		MirrorRecords: mirror.Sessions, MirrorBytes: mirror.Bytes, MirrorAge: b.mirror.age().Milliseconds(), MirrorMissed: b.mirror.missed.Load(),
+		MirrorRecords: mirror.Sessions, MirrorBytes: mirror.Bytes, MirrorAge: b.mirror.age().Milliseconds(), MirrorMissed: b.mirror.missed.Load(), MirrorWhole: b.mirror.knowsAll(),
 		Replayed: b.metrics.replayed.Load(), Refused: b.refused.len(), Lost: b.metrics.lost.Load(),
 		FeedGaps: b.metrics.gaps.Load(), Transitions: b.metrics.transitions.Load(),
 	}

@@ -29,30 +29,38 @@ func (b *Backend) doubt(why string) {
 	b.wake()
 }
 
-// history says which history the front store has, and why it may not be the one
-// that this process knew, if so.
-func (b *Backend) history(ctx context.Context, st *status) (incarnation, doubt string) {
-	if why := b.doubts.Load(); why != nil {
-		doubt = *why
+// doubted reports whether the front store may have lost data that was not given
+// back yet. A recovery moves a doubt into the status, and they are looked at in
+// that order: it is never overlooked on its way.
+func (b *Backend) doubted() bool {
+	if b.doubts.Load() != nil {
+		return true
 	}
+	st := b.status.Load()
+	return st.doubt != "" || b.opts.Now().Before(st.graceUntil)
+}
+
+// history says which history the front store has. Where it may not be the one that
+// this process knew, that is doubted, before anybody can take it for known.
+func (b *Backend) history(ctx context.Context, st *status) (incarnation string, err error) {
 	front, ok := st.front.(Incarnated)
 	if !ok {
-		return "", doubt
+		return "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
 	defer cancel()
 	connections, before := front.Connections(), b.connections.Load()
-	incarnation, err := front.Incarnation(ctx)
+	if incarnation, err = front.Incarnation(ctx); err != nil {
+		return "", err
+	}
 	switch {
-	case err != nil:
-		return st.incarnation, doubt
 	case incarnation == "" && before != 0 && connections != before:
-		doubt = "it was connected to anew, and it does not say which history it has"
+		b.doubt("it was connected to anew, and it does not say which history it has")
 	case st.incarnation != "" && incarnation != st.incarnation:
-		doubt = "it was restarted or replaced"
+		b.doubt("it was restarted or replaced")
 	}
 	b.connections.Store(connections)
-	return incarnation, doubt
+	return incarnation, nil
 }
 
 // moved reports whether the front store was connected to since its history was
@@ -66,21 +74,20 @@ func (b *Backend) moved(st *status) bool {
 // what is absent there may be what it has lost. All who ask at one time share the
 // answer.
 func (b *Backend) intact(ctx context.Context, st *status) bool {
-	if st.doubt != "" || b.doubts.Load() != nil || b.opts.Now().Before(st.graceUntil) {
-		return false
-	}
 	if b.moved(st) {
-		if incarnation, doubt := b.history(ctx, st); doubt != "" || incarnation != st.incarnation {
-			b.wake()
+		if _, err := b.history(ctx, st); err != nil {
 			return false
 		}
 	}
-	return b.looks.do(ctx, func() bool {
+	if b.doubted() {
+		return false
+	}
+	return b.looks.do(ctx, b.spawn, func() bool {
 		cursor := b.cursor.Load()
 		if cursor == nil {
 			return true
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), b.opts.ProbeTimeout)
+		ctx, cancel := context.WithTimeout(b.life, b.opts.ProbeTimeout)
 		defer cancel()
 		_, err := st.front.Changes(ctx, *cursor, 1, 0)
 		if errors.Is(err, perdure.ErrFeedGap) {

@@ -4,12 +4,14 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // ids is a set of ids that many may use at once.
 type ids struct {
 	mu  sync.Mutex
 	set map[string]struct{}
+	n   atomic.Int64
 }
 
 // add reports whether the id is news.
@@ -21,6 +23,7 @@ func (s *ids) add(id string) bool {
 	}
 	_, known := s.set[id]
 	s.set[id] = struct{}{}
+	s.n.Store(int64(len(s.set)))
 	return !known
 }
 
@@ -28,20 +31,20 @@ func (s *ids) remove(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.set, id)
+	s.n.Store(int64(len(s.set)))
 }
 
 func (s *ids) has(id string) bool {
+	if s.len() == 0 {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, known := s.set[id]
 	return known
 }
 
-func (s *ids) len() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return int64(len(s.set))
-}
+func (s *ids) len() int64 { return s.n.Load() }
 
 func (s *ids) list() []string {
 	s.mu.Lock()

@@ -21,7 +21,7 @@ type journal struct {
 	now     func() time.Time
 	durable bool
 	oldest  atomic.Int64 // unix ms of the first entry since it was last empty
-	epochs  ids          // of the revocations of users in it
+	ends    ids          // of what is in it and is no session
 }
 
 func openJournal(o *Options, clock *perdure.Clock) (*journal, error) {
@@ -41,8 +41,8 @@ func openJournal(o *Options, clock *perdure.Clock) (*journal, error) {
 			return nil, errors.Join(err, b.Close())
 		}
 		for i := range records {
-			if records[i].Kind == perdure.KindEpoch {
-				j.epochs.add(records[i].ID)
+			if records[i].Kind != perdure.KindSession {
+				j.ends.add(records[i].ID)
 			}
 		}
 	}

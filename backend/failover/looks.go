@@ -20,14 +20,18 @@ type look struct {
 	good bool
 }
 
-// do returns what f says, and false where the context ends first.
-func (l *looks) do(ctx context.Context, f func() bool) bool {
+// do returns what f says, and false where the context ends first. The look itself
+// goes on then: others may wait for it. Spawn begins it, and says whether it did.
+func (l *looks) do(ctx context.Context, spawn func(func()) bool, f func() bool) bool {
 	l.mu.Lock()
 	mine := l.next
 	if mine == nil {
 		mine = &look{done: make(chan struct{})}
+		if !spawn(func() { l.run(mine, f) }) {
+			l.mu.Unlock()
+			return false
+		}
 		l.next = mine
-		go l.run(mine, f)
 	}
 	l.mu.Unlock()
 	select {

@@ -29,6 +29,16 @@ func turnBack(t *testing.T, shared perdure.Backend, before perdure.Record) {
 	}
 }
 
+// forget has the shared store lose records.
+func forget(t *testing.T, shared perdure.Backend, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		if err := shared.(*local.Backend).Forget(t.Context(), []perdure.Record{stored(t, shared, id)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // stored is what the shared store holds.
 func stored(t *testing.T, shared perdure.Backend, id string) perdure.Record {
 	t.Helper()

@@ -19,10 +19,16 @@ type mirror struct {
 	full   bool
 	synced atomic.Int64 // unix ms when it was last in step with the front store
 	missed atomic.Int64 // records that did not fit
+	whole  atomic.Bool  // a full mirror that has read all there is
 }
 
+// mirrorSkew is how far what the front store has taken may be ahead of this
+// machine's clock: the front store has its own, and a clock here that is behind
+// must not keep the mirror from a logout.
+const mirrorSkew = 24 * time.Hour
+
 func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
-	b, err := local.Open(local.Options{MaxBytes: o.MaxMirrorBytes, MaxClockSkew: o.MaxClockSkew, FeedLength: 1, Now: o.Now})
+	b, err := local.Open(local.Options{MaxBytes: o.MaxMirrorBytes, MaxClockSkew: max(o.MaxClockSkew, mirrorSkew), FeedLength: 1, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -44,12 +50,14 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 		return *r, false
 	case held.Version == r.Version && held.Kind == r.Kind && len(held.Body) == len(r.Body):
 		if r.LastAccess > held.LastAccess {
-			m.touched(r.ID, r.LastAccess)
+			touch := perdure.Write{Op: perdure.OpTouch, Record: perdure.Record{ID: r.ID, Header: perdure.Header{LastAccess: r.LastAccess}}}
+			m.takes(perdure.Batch{touch})
 		}
 		if r.LastAccess >= held.LastAccess || r.Kind != perdure.KindSession {
 			return *r, false
 		}
 		return held, held.LastAccess > r.LastAccess+touchTolerance
+	case r.Kind == perdure.KindEpoch: // ends more than its own record
 	case !held.Exists(), held.Version == base, held.Version == r.Version:
 		w := perdure.Write{Op: perdure.OpPut, Record: *r, Base: held.Version}
 		if result, err := m.Backend.Apply(ctx, []perdure.Batch{{w}}); err == nil && result[0].Outcome == perdure.Applied {
@@ -59,10 +67,22 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 	merged, err := m.merger.Merge(ctx, *r)
 	if err != nil {
 		m.missed.Add(1)
+		m.outdated(&held)
 		return *r, false
 	}
 	return merged.Record, exceeds(&merged.Record, r)
 }
+
+// outdated forgets a session of which something newer did not fit: in an outage
+// it is better unavailable than as it was once.
+func (m *mirror) outdated(held *perdure.Record) {
+	if held.Kind == perdure.KindSession {
+		_ = m.Backend.Forget(context.Background(), []perdure.Record{*held}) // fails where it is closed alone
+	}
+}
+
+// knowsAll reports whether the mirror holds every session there is.
+func (m *mirror) knowsAll() bool { return m.full && m.whole.Load() && m.missed.Load() == 0 }
 
 // exceeds reports whether a join says more than one of its sides in anything that
 // somebody could see. Of two tombstones neither does, whatever their versions, but
@@ -77,25 +97,14 @@ func exceeds(joined, r *perdure.Record) bool {
 	return joined.Version != r.Version
 }
 
-// epochOf is the version of the user's epoch: what the front store holds alive
-// was spared by it.
-func (m *mirror) epochOf(r *perdure.Record) perdure.Version {
-	if r.Kind != perdure.KindSession || r.User == "" {
-		return perdure.Version{}
+// takes carries out here what the front store has carried out, if it goes on from
+// what is held.
+func (m *mirror) takes(write perdure.Batch) bool {
+	if w := &write[0]; w.Op == perdure.OpRemove || w.Record.Kind == perdure.KindEpoch {
+		return false // they end more, or other, than what they say
 	}
-	epoch, _ := m.Backend.Get(context.Background(), perdure.EpochID(r.User))
-	return epoch.Version
-}
-
-// touched moves the last access of a session that is held, and returns the
-// tombstone where it is held to be dead.
-func (m *mirror) touched(id string, at perdure.Millis) (tomb perdure.Record) {
-	touch := perdure.Write{Op: perdure.OpTouch, Record: perdure.Record{ID: id, Header: perdure.Header{LastAccess: at}}}
-	result, err := m.Backend.Apply(context.Background(), []perdure.Batch{{touch}})
-	if err != nil || result[0].Err != nil || result[0].Outcome == perdure.Applied {
-		return perdure.Record{}
-	}
-	return result[0].Stored
+	results, err := m.Backend.Apply(context.Background(), []perdure.Batch{write})
+	return err == nil && results[0].Outcome == perdure.Applied
 }
 
 // age is how long ago the mirror was last in step.

@@ -46,6 +46,7 @@ func (b *Backend) monitor(ctx context.Context) {
 		if readable, err := b.examine(ctx, st.front); err != nil {
 			well = 0
 			b.degrade(st, readable, err)
+			b.setReadable(readable)
 			continue
 		}
 		b.checkClock(ctx, st.front)
@@ -135,25 +136,25 @@ func (b *Backend) checkClock(ctx context.Context, front perdure.Backend) {
 }
 
 // confirm follows up a failed call: where a probe fails too the backend is
-// degraded, and it returns false. One probe serves all calls that failed in the
-// same state.
+// degraded, and it returns false. All who ask at one time share a probe, which
+// outlives the caller who asked first: one who leaves does not decide for all.
 func (b *Backend) confirm(ctx context.Context, seen *status, cause error) (well bool) {
-	b.probing.Lock()
-	defer b.probing.Unlock()
-	if b.status.Load() != seen {
-		return false // somebody else has found out
-	}
-	if readable, err := b.examine(ctx, seen.front); err != nil {
-		b.degrade(seen, readable, errors.Join(cause, err))
-		return false
-	}
-	b.wake() // it may be another server
-	return true
+	return b.probes.do(ctx, b.spawn, func() bool {
+		if b.status.Load() != seen {
+			return false // somebody else has found out
+		}
+		if readable, err := b.examine(b.life, seen.front); err != nil {
+			b.degrade(seen, readable, errors.Join(cause, err))
+			return false
+		}
+		b.wake() // it may be another server
+		return true
+	})
 }
 
-// degrade begins an outage.
+// degrade begins an outage, unless it is this backend that ends.
 func (b *Backend) degrade(seen *status, readable bool, cause error) {
-	if seen.state == Degraded || seen.state == ReadOnly {
+	if seen.state == Degraded || seen.state == ReadOnly || b.closed.Load() {
 		return
 	}
 	next := *seen
@@ -163,23 +164,39 @@ func (b *Backend) degrade(seen *status, readable bool, cause error) {
 	}
 }
 
+// setReadable notes whether the front store answers reads in the outage.
+func (b *Backend) setReadable(readable bool) {
+	st := b.status.Load()
+	if st.readable == readable || st.state != Degraded && st.state != ReadOnly {
+		return
+	}
+	next := *st
+	next.readable = readable
+	b.move(st, &next)
+}
+
 // recover ends an outage: the journal is merged, what the front store may have
 // lost is given back, and calls go to it again from the first moment on.
 func (b *Backend) recover(ctx context.Context, seen *status) {
+	incarnation, err := b.history(ctx, seen)
+	if err != nil {
+		b.opts.Logger.Debug("the session store does not tell its history", "error", err)
+		return
+	}
 	next := *seen
 	next.state, next.reason = Recovering, "the session store is back"
-	incarnation, doubt := b.history(ctx, seen)
-	if doubt != "" {
-		next.doubt, next.reason = doubt, "the session store may have lost data: "+doubt
+	why := b.doubts.Load()
+	if why != nil {
+		next.doubt, next.reason = *why, "the session store may have lost data: "+*why
 	}
-	b.doubts.Store(nil)
 	if next.doubt != "" {
 		next.graceUntil = b.opts.Now().Add(lossGrace)
 	}
 	if !b.takeUp(ctx, seen, &next) {
 		return
 	}
-	err := b.drain(ctx, next.front)
+	b.doubts.CompareAndSwap(why, nil) // from here on the status has it
+	err = b.drain(ctx, next.front)
 	if err == nil && next.doubt != "" {
 		err = b.restore(ctx, &next)
 	}
@@ -187,30 +204,24 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 		b.degrade(b.status.Load(), false, err)
 		return
 	}
-	now := b.status.Load()
-	done := *now
-	done.state, done.reason, done.doubt, done.incarnation = Healthy, "all that was written in the outage is merged", "", incarnation
-	b.finish(now, &done)
+	b.finish(incarnation)
 }
 
-// takeUp begins a recovery, once no revocation waits in the journal any more. The
-// last ones are merged while nobody is served.
+// takeUp begins a recovery, once no end waits in the journal any more. The last
+// ones are merged while nobody is served.
 func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
-	err := b.drainEpochs(ctx, next.front)
+	err := b.drainEnds(ctx, next.front)
 	if err == nil {
 		b.gate.Lock()
 		defer b.gate.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
 		defer cancel()
-		err = b.drainEpochs(ctx, next.front)
+		err = b.drainEnds(ctx, next.front)
 	}
-	if err == nil && b.change(seen, next) {
-		return true
+	if err != nil {
+		b.opts.Logger.Warn("what was ended in the outage could not be merged yet", "error", err)
 	}
-	if next.doubt != "" {
-		b.doubt(next.doubt)
-	}
-	return false
+	return err == nil && b.change(seen, next)
 }
 
 // restore gives back what the front store has lost, and says so loudly.
@@ -234,7 +245,7 @@ func (b *Backend) restore(ctx context.Context, st *status) error {
 
 // checkUp looks, while all is well, whether something has gone wrong unnoticed.
 func (b *Backend) checkUp(ctx context.Context, st *status) {
-	if _, doubt := b.history(ctx, st); doubt != "" {
+	if _, err := b.history(ctx, st); err == nil && b.doubts.Load() != nil {
 		b.recover(ctx, st)
 		return
 	}
@@ -245,13 +256,18 @@ func (b *Backend) checkUp(ctx context.Context, st *status) {
 	}
 }
 
-// finish ends a recovery if the journal is empty. It holds the gate, so that
-// nobody writes to the journal in between.
-func (b *Backend) finish(seen, next *status) {
+// finish ends a recovery if the journal is empty and no other outage has begun.
+// It holds the gate, so that nobody writes to the journal in between.
+func (b *Backend) finish(incarnation string) {
 	b.gate.Lock()
+	seen := b.status.Load()
+	next := *seen
+	next.state, next.reason, next.doubt, next.incarnation = Healthy, "all that was written in the outage is merged", "", incarnation
 	n, _ := b.journal.depth()
+	recovering := seen.state == Recovering || seen.state == Reseeding
+	done := recovering && n == b.refused.len() && b.change(seen, &next)
 	b.gate.Unlock()
-	if n == b.refused.len() && b.move(seen, next) {
+	if done {
 		b.dropMirrorCopies()
 	}
 }

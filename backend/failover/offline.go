@@ -22,6 +22,7 @@ func (b *Backend) offlineGet(ctx context.Context, st *status, id string) (perdur
 	}
 	if st.readable {
 		if r, err := st.front.Get(ctx, id); err == nil && r.Exists() {
+			r, _ = b.mirror.learn(&r, perdure.Version{}) // it may be a replica that is behind
 			return b.afterRevocation(ctx, r)
 		}
 	}
@@ -60,9 +61,9 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 	if err := b.writable(st); err != nil {
 		return nil, err
 	}
-	var all []perdure.Batch // each preceded by what it is based on
 	results := make([]perdure.Result, len(batches))
-	at := map[int]int{} // where in all a batch is
+	var all []perdure.Batch // each preceded by what it is based on
+	var plans []plan
 	for i, batch := range batches {
 		if mustMint(&batch[0]) {
 			results[i].Outcome = perdure.Conflict
@@ -71,37 +72,135 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 		if results[i].Err = b.mergeable(&batch[0]); results[i].Err != nil {
 			continue
 		}
-		seeds, missing, err := b.seeds(ctx, st, batch)
+		p, err := b.plan(ctx, st, batch)
 		if err != nil {
 			return nil, err
 		}
-		if missing {
-			if batch = b.withoutKnowing(batch); batch == nil {
-				results[i].Err = b.unavailable(st, "this process does not hold the session")
-				continue
-			}
-			results[i].Outcome = perdure.Applied
+		if p.batch == nil {
+			results[i].Err = b.unavailable(st, "this process does not hold the session")
+			continue
 		}
-		all = append(append(all, seeds...), batch)
-		at[i] = len(all) - 1
+		p.result, p.first = &results[i], len(all)
+		all = append(append(all, p.seeds...), p.batch)
+		plans = append(plans, p)
 	}
 	if len(all) == 0 {
 		return results, nil
 	}
 	applied, err := b.journal.Apply(ctx, all)
+	for _, p := range plans {
+		b.noteEnds(p.batch) // applied or not: an error may come after the write
+	}
 	if err != nil {
 		return nil, b.journalFailed(err)
 	}
 	b.journal.noted()
 	b.journalFails.Store(false)
-	for i, j := range at {
-		if planted := results[i].Outcome == perdure.Applied; planted {
-			results[i].Err = applied[j].Err
-		} else {
-			results[i] = applied[j]
-		}
+	for _, p := range plans {
+		p.settle(applied)
 	}
 	return results, nil
+}
+
+// noteEnds has what ends sessions merged first after the outage.
+func (b *Backend) noteEnds(batch perdure.Batch) {
+	for i := range batch {
+		if w := &batch[i]; w.Op == perdure.OpRemove || w.Op == perdure.OpPut && w.Record.Kind != perdure.KindSession {
+			b.journal.ends.add(w.Record.ID)
+		}
+	}
+}
+
+// plan is how a batch is carried out in the journal.
+type plan struct {
+	// seeds are puts of what the batch is about and the journal does not hold yet.
+	seeds  []perdure.Batch
+	batch  perdure.Batch   // nil where it needs a record that nobody here has
+	ends   *perdure.Record // the session that a removal ends, if the journal does not hold it
+	plants bool            // a removal that may meet nothing in the journal
+	result *perdure.Result
+	first  int // where its seeds are in what is applied
+}
+
+// plan finds out what the journal has to be given for a batch.
+func (b *Backend) plan(ctx context.Context, st *status, batch perdure.Batch) (p plan, err error) {
+	p.batch = batch
+	if batch[0].Op == perdure.OpRemove {
+		return b.planRemoval(ctx, st, batch)
+	}
+	for _, w := range batch {
+		known, err := b.seed(ctx, st, &p.seeds, w.Record.ID)
+		if err != nil {
+			return p, err
+		}
+		if needed := w.Op != perdure.OpPut || !w.Base.IsZero(); needed && !known {
+			p.batch = nil
+			return p, nil
+		}
+		for _, id := range []string{w.Record.Parent, perdure.EpochID(w.Record.User)} {
+			if w.Op == perdure.OpPut && id != "" {
+				if _, err := b.seed(ctx, st, &p.seeds, id); err != nil {
+					return p, err
+				}
+			}
+		}
+	}
+	return p, nil
+}
+
+// planRemoval plants a tombstone: that of a session which is held here, or one
+// that ends a session which nobody here knows, wherever it is. Either takes less
+// room than the session would, so that a logout fits into a journal that is full.
+func (b *Backend) planRemoval(ctx context.Context, st *status, batch perdure.Batch) (plan, error) {
+	w := batch[0]
+	p := plan{batch: batch}
+	r, err := b.journal.Get(ctx, w.Record.ID)
+	if err != nil || r.Exists() {
+		return p, err
+	}
+	p.plants = true
+	switch r, err = b.offlineGet(ctx, st, w.Record.ID); {
+	case ctx.Err() != nil:
+		return p, err
+	case err == nil && r.Kind == perdure.KindTombstone:
+		p.plants = false
+		_, err := b.seed(ctx, st, &p.seeds, w.Record.ID)
+		return p, err
+	case err == nil && r.Kind == perdure.KindSession:
+		p.ends = &r
+		w.Record = entombed(r, w.Record.Reason, w.Record.Version)
+	default:
+		w.Record = b.unknown(w.Record)
+	}
+	w.Plant = true
+	p.batch = perdure.Batch{w}
+	return p, nil
+}
+
+// unknown is the tombstone of a session that nobody here knows.
+func (b *Backend) unknown(tomb perdure.Record) perdure.Record {
+	tomb.Kind = perdure.KindTombstone
+	tomb.Horizon = max(tomb.Horizon, perdure.MillisOf(b.opts.Now().Add(unknownHorizon)))
+	return tomb
+}
+
+// settle fills in what became of the batch. Where there was no room for what it is
+// based on, that is why it failed.
+func (p *plan) settle(applied []perdure.Result) {
+	last := p.first + len(p.seeds)
+	for _, seeded := range applied[p.first:last] {
+		if seeded.Err != nil {
+			*p.result = perdure.Result{Err: seeded.Err}
+			return
+		}
+	}
+	*p.result = applied[last]
+	if planted := p.plants && p.result.Err == nil && p.result.Outcome == perdure.Absent && !p.result.Stored.Exists(); planted {
+		p.result.Outcome = perdure.Applied
+		if p.ends != nil {
+			p.result.Stored = *p.ends
+		}
+	}
 }
 
 // mustMint reports whether the write is of a session whose id was minted just
@@ -110,29 +209,7 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 func mustMint(w *perdure.Write) bool {
 	_, marked := perdure.OutageTime(w.Record.ID)
 	return w.Op == perdure.OpPut && w.Base.IsZero() && w.Record.Kind == perdure.KindSession &&
-		w.Reason != perdure.ReasonMerged && !marked && len(w.Record.ID) == len(perdure.NewID(0))
-}
-
-// seeds are puts into the journal of what a batch is about and the journal does
-// not hold yet. Missing is true where a write needs a record that nobody here
-// has.
-func (b *Backend) seeds(ctx context.Context, st *status, batch perdure.Batch) (seeds []perdure.Batch, missing bool, err error) {
-	for _, w := range batch {
-		known, err := b.seed(ctx, st, &seeds, w.Record.ID)
-		if err != nil {
-			return nil, false, err
-		}
-		needed := w.Op != perdure.OpPut || !w.Base.IsZero()
-		missing = missing || needed && !known
-		for _, id := range []string{w.Record.Parent, perdure.EpochID(w.Record.User)} {
-			if w.Op == perdure.OpPut && id != "" {
-				if _, err := b.seed(ctx, st, &seeds, id); err != nil {
-					return nil, false, err
-				}
-			}
-		}
-	}
-	return seeds, missing, nil
+		w.Reason != perdure.ReasonMerged && !w.Chosen && !marked && len(w.Record.ID) == len(perdure.NewID(0))
 }
 
 // seed adds a put of what is known of the id, unless the journal holds it, and
@@ -153,18 +230,6 @@ func (b *Backend) seed(ctx context.Context, st *status, seeds *[]perdure.Batch, 
 	}
 	*seeds = append(*seeds, perdure.Batch{w})
 	return true, nil
-}
-
-// withoutKnowing is what can be done about a session that nobody here holds: a
-// removal leaves a tombstone, which ends it wherever it is. All else is nil.
-func (b *Backend) withoutKnowing(batch perdure.Batch) perdure.Batch {
-	w := batch[0]
-	if w.Op != perdure.OpRemove {
-		return nil
-	}
-	w.Plant, w.Record.Kind = true, perdure.KindTombstone
-	w.Record.Horizon = max(w.Record.Horizon, perdure.MillisOf(b.opts.Now().Add(unknownHorizon)))
-	return perdure.Batch{w}
 }
 
 // mergeable says whether a write of this process's clock could be merged later.

@@ -16,10 +16,10 @@ const mirrorCopy = "mirror"
 
 // persistMirror writes the mirror to disk in the background.
 func (b *Backend) persistMirror() {
-	if b.journal.dir == "" || b.closed.Load() {
+	if b.journal.dir == "" {
 		return
 	}
-	b.running.Go(func() {
+	b.spawn(func() {
 		if err := b.writeMirror(context.Background()); err != nil {
 			b.opts.Logger.Warn("the mirror could not be kept on disk; a restart in this outage forgets it", "error", err)
 		}
@@ -41,19 +41,18 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 		if b.status.Load().state == Healthy || b.closed.Load() {
 			return nil
 		}
-		batches := make([]perdure.Batch, len(records))
-		for i, r := range records {
-			batches[i] = perdure.Batch{{Op: perdure.OpPut, Record: r, Epoch: b.mirror.epochOf(&r)}}
-		}
-		if _, err := store.Apply(ctx, batches); err != nil {
-			return err
+		// An earlier outage may have left a copy, from before somebody was ended.
+		for _, merged := range b.merger(store).MergeAll(ctx, records) {
+			if merged.Err != nil && !refusal(merged.Err) {
+				return merged.Err
+			}
 		}
 	}
 	return nil
 }
 
 func (b *Backend) openMirrorCopy(dir string) (*local.Backend, error) {
-	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, FeedLength: 1, Now: b.opts.Now})
+	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, MaxClockSkew: max(b.opts.MaxClockSkew, mirrorSkew), FeedLength: 1, Now: b.opts.Now})
 }
 
 // restoreMirror reads the copies that an outage left whose end nobody saw: of

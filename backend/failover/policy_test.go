@@ -161,6 +161,11 @@ func TestAListAcrossAnOutage(t *testing.T) {
 	if err != nil || page.Next == "" {
 		t.Fatal(page, err)
 	}
+	for deadline := time.Now().Add(20 * time.Second); !n.failover.Health(t.Context()).MirrorWhole; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the mirror is never whole")
+		}
+	}
 	if _, err := n.failover.ListUser(t.Context(), perdure.HashUser("u"), "nonsense", 2); !errors.Is(err, perdure.ErrInvalid) {
 		t.Errorf("a cursor of nobody: %v", err)
 	}

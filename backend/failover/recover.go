@@ -9,7 +9,12 @@ import (
 	"github.com/perdure/perdure"
 )
 
-const recoveryPage = 500
+// recoveryPage is how many records are read and forgotten at a time, mergeSize how
+// many of them are merged at a time: others wait while the server does that.
+const (
+	recoveryPage = 500
+	mergeSize    = 64
+)
 
 // merger merges into the front store.
 func (b *Backend) merger(front perdure.Backend) *perdure.Merger {
@@ -25,27 +30,35 @@ func (b *Backend) claim(ctx context.Context, ids ...string) error {
 	}
 	front := b.status.Load().front
 	waiting := slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() || b.refused.has(r.ID) })
-	return b.settle(ctx, front, waiting)
+	return b.settle(ctx, front, waiting, nil)
 }
 
-// drainEpochs merges the revocations that wait in the journal: they end sessions
-// that the journal does not name, and so come before anybody is served by the
-// front store.
-func (b *Backend) drainEpochs(ctx context.Context, front perdure.Backend) error {
-	for ids := range slices.Chunk(b.journal.epochs.list(), recoveryPage) {
-		records, err := b.journal.Load(ctx, ids)
-		if err != nil {
-			return err
-		}
-		records = slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() })
-		if err := b.settle(ctx, front, records); err != nil {
-			return err
-		}
+// drainEnds merges the tombstones and revocations that wait in the journal: they
+// end sessions that the journal does not name, and so come before anybody is
+// served by the front store.
+func (b *Backend) drainEnds(ctx context.Context, front perdure.Backend) error {
+	pace := newPace(b.opts.RecoveryRate)
+	for ids := range slices.Chunk(b.journal.ends.list(), recoveryPage) {
 		for _, id := range ids {
-			b.journal.epochs.remove(id)
+			b.journal.ends.remove(id) // before it is read: one that comes now is noted again
+		}
+		if err := b.settleIDs(ctx, front, ids, pace); err != nil {
+			for _, id := range ids {
+				b.journal.ends.add(id)
+			}
+			return err
 		}
 	}
 	return nil
+}
+
+// settleIDs settles what the journal holds of the ids.
+func (b *Backend) settleIDs(ctx context.Context, front perdure.Backend, ids []string, pace *pace) error {
+	records, err := b.journal.Load(ctx, ids)
+	if err != nil {
+		return err
+	}
+	return b.settle(ctx, front, slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() }), pace)
 }
 
 // claimUser merges what the journal holds of the user, and, where the front store
@@ -59,7 +72,7 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 		if err != nil {
 			return err
 		}
-		if err := b.settle(ctx, b.status.Load().front, page.Records); err != nil {
+		if err := b.settle(ctx, b.status.Load().front, page.Records, nil); err != nil {
 			return err
 		}
 		if after = page.Next; after == "" {
@@ -83,30 +96,60 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 	}
 }
 
-// settle merges records of the journal into the front store and forgets them. A record that the front store does not take is kept out of the
-// way: it is counted, logged, and tried again later.
-func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []perdure.Record) error {
-	if len(records) == 0 {
-		return nil
-	}
+// settle merges records of the journal into the front store, at a pace if there is
+// one, and forgets them. A record that the front store does not take is kept out
+// of the way: it is counted, logged, and tried again later.
+func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []perdure.Record, pace *pace) error {
 	var settled []perdure.Record
 	var failed error
-	for i, merged := range b.merger(front).MergeAll(ctx, records) {
-		switch err := merged.Err; {
-		case err == nil:
-			b.metrics.replayed.Add(1)
-			b.mirror.learn(&merged.Record, perdure.Version{})
-			b.refused.remove(records[i].ID)
-			settled = append(settled, records[i])
-		case errors.Is(err, perdure.ErrInvalid), errors.Is(err, perdure.ErrFormat), errors.Is(err, perdure.ErrSkew):
-			if b.refused.add(records[i].ID) {
-				b.opts.Logger.Error("a journalled record is refused by the session store; it stays in the journal and is tried again", "id", records[i].ID, "error", err)
+	for some := range slices.Chunk(records, mergeSize) {
+		for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(some)) {
+			switch err := merged.Err; {
+			case err == nil:
+				b.metrics.replayed.Add(1)
+				b.mirror.learn(&merged.Record, perdure.Version{})
+				b.refused.remove(some[i].ID)
+				settled = append(settled, some[i])
+			case refusal(err):
+				if b.refused.add(some[i].ID) {
+					b.opts.Logger.Error("a journalled record is refused by the session store; it stays in the journal and is tried again", "id", some[i].ID, "error", err)
+				}
+			default:
+				failed = err
 			}
-		default:
-			failed = err
+		}
+		if failed == nil {
+			failed = pace.wait(ctx, len(some))
+		}
+		if failed != nil {
+			break
 		}
 	}
 	return errors.Join(failed, b.forget(ctx, settled))
+}
+
+// refusal reports whether the error says that the record will never do, rather
+// than that the front store cannot take it now.
+func refusal(err error) bool {
+	return errors.Is(err, perdure.ErrInvalid) || errors.Is(err, perdure.ErrFormat) || errors.Is(err, perdure.ErrSkew)
+}
+
+// restamped is the records with tombstones set back to the front store's clock,
+// where that of this process was too far ahead of it: a logout is always taken,
+// and its version decides nothing.
+func (b *Backend) restamped(records []perdure.Record) []perdure.Record {
+	ahead := time.Duration(b.ahead.Load())
+	if ahead <= b.opts.MaxClockSkew {
+		return records
+	}
+	now := perdure.MillisOf(b.opts.Now().Add(-ahead))
+	records = slices.Clone(records)
+	for i := range records {
+		if r := &records[i]; r.Kind == perdure.KindTombstone && r.Version.Millis() > now {
+			r.Version.Time = uint64(now) << 16
+		}
+	}
+	return records
 }
 
 func (b *Backend) forget(ctx context.Context, records []perdure.Record) error {
@@ -129,10 +172,7 @@ func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
 		if err != nil {
 			return err
 		}
-		if err := b.settle(ctx, front, records); err != nil {
-			return err
-		}
-		if err := pace.wait(ctx, len(records)); err != nil {
+		if err := b.settle(ctx, front, records, pace); err != nil {
 			return err
 		}
 	}
@@ -166,7 +206,7 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 	for i := range records {
 		ids[i] = records[i].ID
 	}
-	stored, err := front.Load(ctx, ids)
+	stored, unreadable, err := b.load(ctx, front, ids)
 	if err != nil {
 		return 0, err
 	}
@@ -177,7 +217,7 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 		if !behind {
 			held, behind = b.mirror.learn(&stored[i], perdure.Version{})
 		}
-		if behind && (held.Kind != perdure.KindSession || held.Live(now)) && !b.forsaken(&held) {
+		if behind && !unreadable[r.ID] && b.counts(&held, now) && !b.forsaken(&held) {
 			gone = append(gone, held)
 		}
 	}
@@ -185,16 +225,47 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 		return 0, nil
 	}
 	found()
-	for _, merged := range b.merger(front).MergeAll(ctx, gone) {
-		if merged.Err != nil {
+	for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(gone)) {
+		switch {
+		case refusal(merged.Err):
+			b.opts.Logger.Error("a record that the session store has lost cannot be given back", "id", gone[i].ID, "error", merged.Err)
+			continue
+		case merged.Err != nil:
 			return 0, merged.Err
-		}
-		if merged.Changed {
+		case merged.Changed:
 			b.metrics.lost.Add(1)
 		}
 		b.mirror.learn(&merged.Record, perdure.Version{})
 	}
 	return len(gone), nil
+}
+
+// counts reports whether a record that is held here says anything yet: a session
+// until its deadline, what ends sessions until it is due to be dropped.
+func (b *Backend) counts(held *perdure.Record, now perdure.Millis) bool {
+	if held.Kind == perdure.KindSession {
+		return held.Live(now)
+	}
+	return held.Exists() && now <= held.Horizon+perdure.Millis(b.opts.MaxClockSkew.Milliseconds())
+}
+
+// load is Load of the front store, but for records that cannot be read: one that
+// is damaged does not keep the others from being looked at.
+func (b *Backend) load(ctx context.Context, front perdure.Backend, ids []string) (records []perdure.Record, unreadable map[string]bool, err error) {
+	if records, err = front.Load(ctx, ids); !errors.Is(err, perdure.ErrFormat) {
+		return records, nil, err
+	}
+	records, unreadable = make([]perdure.Record, len(ids)), map[string]bool{}
+	for i, id := range ids {
+		switch records[i], err = front.Get(ctx, id); {
+		case errors.Is(err, perdure.ErrFormat):
+			unreadable[id] = true
+			b.opts.Logger.Warn("a stored record cannot be read and is left as it is", "id", id, "error", err)
+		case err != nil:
+			return nil, nil, err
+		}
+	}
+	return records, unreadable, nil
 }
 
 // recent reports whether the record was written or read within the window.
@@ -211,8 +282,11 @@ type pace struct {
 
 func newPace(perSecond int) *pace { return &pace{perSecond: perSecond, start: time.Now()} }
 
-// wait returns when n more may have been done.
+// wait returns when n more may have been done: at once without a pace.
 func (p *pace) wait(ctx context.Context, n int) error {
+	if p == nil {
+		return ctx.Err()
+	}
 	p.done += n
 	ahead := time.Duration(p.done)*time.Second/time.Duration(p.perSecond) - time.Since(p.start)
 	if ahead <= 0 {

@@ -27,7 +27,7 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 			return mark(page, frontPage), err
 		},
 		offline: func(ctx context.Context, st *status) (perdure.Page, error) {
-			if !b.mirror.full {
+			if !b.mirror.knowsAll() {
 				return perdure.Page{}, b.unavailable(st, "what this process holds of a user may not be all")
 			}
 			if err := b.seedUser(ctx, st, user); err != nil {
@@ -88,11 +88,12 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 	return serve(ctx, b, served[perdure.UserRemoved]{
 		claim: func(ctx context.Context) error { return b.claimUser(ctx, r.Epoch.User) },
 		online: func(ctx context.Context, st *status) (perdure.UserRemoved, error) {
+			r := continued(r, frontPage)
 			removed, err := st.front.RemoveUser(ctx, r)
 			if err == nil {
 				b.learnRemoval(&r, &removed)
 			}
-			return removed, err
+			return marked(removed, frontPage), err
 		},
 		offline: func(ctx context.Context, st *status) (perdure.UserRemoved, error) {
 			if err := b.writable(st); err != nil {
@@ -104,15 +105,33 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 			if err := b.mergeable(&perdure.Write{Op: perdure.OpPut, Record: r.Epoch}); err != nil {
 				return perdure.UserRemoved{}, err
 			}
-			b.journal.epochs.add(r.Epoch.ID)
-			removed, err := b.journal.RemoveUser(ctx, r)
+			removed, err := b.journal.RemoveUser(ctx, continued(r, journalPage))
+			b.journal.ends.add(r.Epoch.ID) // an error may come after the write
 			if err != nil {
 				return removed, b.journalFailed(err)
 			}
 			b.journal.noted()
-			return removed, nil
+			return marked(removed, journalPage), nil
 		},
 	})
+}
+
+// continued is the removal with its cursor as it was before its mark. One that was
+// begun on the other side of an outage begins again, which does no harm.
+func continued(r perdure.UserRemoval, origin string) perdure.UserRemoval {
+	after, ok := strings.CutPrefix(r.After, origin)
+	if !ok {
+		after = ""
+	}
+	r.After = after
+	return r
+}
+
+func marked(removed perdure.UserRemoved, origin string) perdure.UserRemoved {
+	if removed.Next != "" {
+		removed.Next = origin + removed.Next
+	}
+	return removed
 }
 
 func (b *Backend) learnRemoval(r *perdure.UserRemoval, removed *perdure.UserRemoved) {
@@ -151,11 +170,16 @@ func (b *Backend) seedUser(ctx context.Context, st *status, user perdure.UserKey
 	if len(seeds) == 0 {
 		return nil
 	}
-	_, err := b.journal.Apply(ctx, seeds)
+	seeded, err := b.journal.Apply(ctx, seeds)
 	if err != nil {
 		return b.journalFailed(err)
 	}
 	b.journal.noted()
+	for i := range seeded {
+		if seeded[i].Err != nil {
+			return seeded[i].Err
+		}
+	}
 	return nil
 }
 
@@ -164,6 +188,9 @@ func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, 
 	return serve(ctx, b, served[perdure.Page]{
 		claim: func(context.Context) error { return nil },
 		online: func(ctx context.Context, st *status) (perdure.Page, error) {
+			if n, _ := b.journal.depth(); n > b.refused.len() {
+				return perdure.Page{}, b.elsewhere(st, "a list of all sessions must wait until what was written in the outage is merged")
+			}
 			return st.front.Scan(ctx, q)
 		},
 		offline: func(ctx context.Context, st *status) (perdure.Page, error) {
