@@ -61,9 +61,9 @@ func TestDefaultsAreWritten(t *testing.T) {
 	for _, c := range []struct{ method, body, want string }{
 		{"TouchSession", `{"id":"` + id + `"}`, `{"touched":false}`},
 		{"DeleteSession", `{"id":"` + id + `"}`, `{"deleted":false}`},
-		{"ListSessions", `{}`, `{"sessions":[],"nextPageToken":""}`},
-		{"ListSessions", `{"userId":"ada"}`, `{"sessions":[],"nextPageToken":""}`},
-		{"BatchGetSessions", `{}`, `{"sessions":[],"notFound":[]}`},
+		{"ListSessions", `{}`, `{"sessions":[],"nextPageToken":"","unreadable":[]}`},
+		{"ListSessions", `{"userId":"ada"}`, `{"sessions":[],"nextPageToken":"","unreadable":[]}`},
+		{"BatchGetSessions", `{}`, `{"sessions":[],"notFound":[],"unreadable":[]}`},
 		{"BatchGetSessions", `{"ids":["` + id + `","x"]}`, `{"sessions":[],"notFound":["x","` + id + `"]}`},
 		{"ValidateSession", `{"id":"` + id + `"}`, `{"valid":false}`},
 		{"ValidateSession", `{"id":"not an id"}`, `{"valid":false}`},

@@ -80,6 +80,7 @@ func (b *Backend) resync(ctx context.Context, front perdure.Backend) error {
 			if err != nil {
 				return err
 			}
+			b.passOver(&perdure.UnreadableError{IDs: page.Unreadable})
 			for i := range page.Records {
 				b.mirror.learn(&page.Records[i], perdure.Version{})
 			}
@@ -111,8 +112,12 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 			time.Sleep(staleWait)
 		}
 		records, err := front.Load(ctx, slices.Collect(maps.Keys(wanted)))
+		bad, err := perdure.AsUnreadable(err)
 		if err != nil {
 			return err
+		}
+		for id := range b.passOver(bad) {
+			delete(wanted, id)
 		}
 		for i := range records {
 			r := &records[i]

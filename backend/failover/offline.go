@@ -72,6 +72,10 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 			continue
 		}
 		seeds, missing, err := b.seeds(ctx, st, batch)
+		if errors.Is(err, perdure.ErrFormat) {
+			results[i].Err = err
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

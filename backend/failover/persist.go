@@ -34,15 +34,15 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 		return err
 	}
 	defer store.Close()
-	for records, err := range pages(ctx, b.mirror.Backend) {
+	for page, err := range pages(ctx, b.mirror.Backend) {
 		if err != nil {
 			return err
 		}
 		if b.status.Load().state == Healthy || b.closed.Load() {
 			return nil
 		}
-		batches := make([]perdure.Batch, len(records))
-		for i, r := range records {
+		batches := make([]perdure.Batch, len(page.Records))
+		for i, r := range page.Records {
 			batches[i] = perdure.Batch{{Op: perdure.OpPut, Record: r, Epoch: b.mirror.epochOf(&r)}}
 		}
 		if _, err := store.Apply(ctx, batches); err != nil {
@@ -53,7 +53,7 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 }
 
 func (b *Backend) openMirrorCopy(dir string) (*local.Backend, error) {
-	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, FeedLength: 1, Now: b.opts.Now})
+	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, FeedLength: 1, Now: b.opts.Now, Logger: b.opts.Logger})
 }
 
 // restoreMirror reads the copies that an outage left whose end nobody saw: of
@@ -79,12 +79,13 @@ func (b *Backend) learnCopy(dir string) error {
 		return err
 	}
 	defer store.Close()
-	for records, err := range pages(context.Background(), store) {
+	for page, err := range pages(context.Background(), store) {
 		if err != nil {
 			return err
 		}
-		for i := range records {
-			b.mirror.learn(&records[i], perdure.Version{})
+		b.mirror.missed.Add(int64(len(page.Unreadable)))
+		for i := range page.Records {
+			b.mirror.learn(&page.Records[i], perdure.Version{})
 		}
 	}
 	return nil

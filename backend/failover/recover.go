@@ -17,10 +17,11 @@ func (b *Backend) merger(front perdure.Backend) *perdure.Merger {
 }
 
 // claim merges what the journal holds of the ids, so that the front store can be
-// asked about them while the rest still waits.
+// asked about them while the rest still waits. What the journal holds and cannot
+// be read was counted when it was opened, and holds nobody up.
 func (b *Backend) claim(ctx context.Context, ids ...string) error {
 	records, err := b.journal.Load(ctx, ids)
-	if err != nil {
+	if _, err := perdure.AsUnreadable(err); err != nil {
 		return err
 	}
 	front := b.status.Load().front
@@ -125,14 +126,14 @@ func (b *Backend) forget(ctx context.Context, records []perdure.Record) error {
 // drain merges all that the journal holds, at the rate that the options allow.
 func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
 	pace := newPace(b.opts.RecoveryRate)
-	for records, err := range pages(ctx, b.journal.Backend) {
+	for page, err := range pages(ctx, b.journal.Backend) {
 		if err != nil {
 			return err
 		}
-		if err := b.settle(ctx, front, records); err != nil {
+		if err := b.settle(ctx, front, page.Records); err != nil {
 			return err
 		}
-		if err := pace.wait(ctx, len(records)); err != nil {
+		if err := pace.wait(ctx, len(page.Records)); err != nil {
 			return err
 		}
 	}
@@ -145,16 +146,16 @@ func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
 // It calls found before the first such merge of a page.
 func (b *Backend) reconcile(ctx context.Context, front perdure.Backend, found func()) error {
 	pace := newPace(b.opts.RecoveryRate)
-	for records, err := range pages(ctx, b.mirror.Backend) {
+	for page, err := range pages(ctx, b.mirror.Backend) {
 		if err != nil {
 			return err
 		}
-		merged, err := b.reconcilePage(ctx, front, records, found)
+		merged, err := b.reconcilePage(ctx, front, page.Records, found)
 		if err != nil {
 			return err
 		}
 		// To compare a record costs the server little beside a merge.
-		if err := pace.wait(ctx, merged+len(records)/20); err != nil {
+		if err := pace.wait(ctx, merged+len(page.Records)/20); err != nil {
 			return err
 		}
 	}
@@ -167,12 +168,17 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 		ids[i] = records[i].ID
 	}
 	stored, err := front.Load(ctx, ids)
+	bad, err := perdure.AsUnreadable(err)
 	if err != nil {
 		return 0, err
 	}
+	unreadable := b.passOver(bad)
 	now := perdure.MillisOf(b.opts.Now())
 	var gone []perdure.Record
 	for i, r := range records {
+		if unreadable[r.ID] {
+			continue
+		}
 		held, behind := r, !stored[i].Exists()
 		if !behind {
 			held, behind = b.mirror.learn(&stored[i], perdure.Version{})
@@ -185,8 +191,12 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 		return 0, nil
 	}
 	found()
-	for _, merged := range b.merger(front).MergeAll(ctx, gone) {
-		if merged.Err != nil {
+	for i, merged := range b.merger(front).MergeAll(ctx, gone) {
+		switch {
+		case errors.Is(merged.Err, perdure.ErrFormat): // what it would meet cannot be read
+			b.passOver(&perdure.UnreadableError{IDs: []string{gone[i].ID}, Err: merged.Err})
+			continue
+		case merged.Err != nil:
 			return 0, merged.Err
 		}
 		if merged.Changed {
