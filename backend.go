@@ -64,7 +64,8 @@ type Backend interface {
 
 	// Sweep drops what is due at now: sessions past their deadline, each with
 	// one Expired change however many sweepers there are, and tombstones and
-	// epochs past their horizon plus skew, silently. It handles about limit
+	// epochs past their horizon plus skew, silently. What has no header that it
+	// can read stays. It handles about limit
 	// records and reports how many sessions expired and whether more are due.
 	Sweep(ctx context.Context, now Millis, limit int) (expired int, more bool, err error)
 

@@ -64,7 +64,7 @@ func TestDefaultsAreWritten(t *testing.T) {
 		{"ListSessions", `{}`, `{"sessions":[],"nextPageToken":"","unreadable":[]}`},
 		{"ListSessions", `{"userId":"ada"}`, `{"sessions":[],"nextPageToken":"","unreadable":[]}`},
 		{"BatchGetSessions", `{}`, `{"sessions":[],"notFound":[],"unreadable":[]}`},
-		{"BatchGetSessions", `{"ids":["` + id + `","x"]}`, `{"sessions":[],"notFound":["x","` + id + `"]}`},
+		{"BatchGetSessions", `{"ids":["` + id + `","x"]}`, `{"sessions":[],"notFound":["x","` + id + `"],"unreadable":[]}`},
 		{"ValidateSession", `{"id":"` + id + `"}`, `{"valid":false}`},
 		{"ValidateSession", `{"id":"not an id"}`, `{"valid":false}`},
 		{"RevokeUserSessions", `{"userId":"ada"}`, `{"revoked":0}`},
