@@ -56,6 +56,7 @@ type Backend struct {
 	cursor       atomic.Pointer[string] // how far the mirror has followed
 	looks        looks
 	refused      ids        // of journalled records that the front store does not take
+	barred       ids        // of records of the mirror that it has lost and does not take
 	unreadable   ids        // of records of the front store that were met
 	copying      sync.Mutex // one writer or remover of the mirror's copy
 }

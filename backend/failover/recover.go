@@ -193,12 +193,15 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 	found()
 	for i, merged := range b.merger(front).MergeAll(ctx, gone) {
 		switch {
-		case errors.Is(merged.Err, perdure.ErrFormat): // what it would meet cannot be read
-			b.passOver(&perdure.UnreadableError{IDs: []string{gone[i].ID}, Err: merged.Err})
+		case errors.Is(merged.Err, perdure.ErrFormat):
+			if b.barred.add(gone[i].ID) {
+				b.opts.Logger.Error("the session store has lost a record that it cannot be given back: it cannot read what that would meet", "id", gone[i].ID, "error", merged.Err)
+			}
 			continue
 		case merged.Err != nil:
 			return 0, merged.Err
 		}
+		b.barred.remove(gone[i].ID)
 		if merged.Changed {
 			b.metrics.lost.Add(1)
 		}
