@@ -85,13 +85,6 @@ func TestOneByteHidesNoOtherSession(t *testing.T) {
 // TestAnEpochEndsWhatCanBeRead: an epoch that arrives ends the sessions beside one
 // that cannot be read, and says that it was not all. A preview says the same.
 func TestAnEpochEndsWhatCanBeRead(t *testing.T) {
-	server := redistest.Start(t, redistest.Options{})
-	backend, err := redis.Open(t.Context(), redis.Options{URL: server.URL(), NearCacheBytes: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { backend.Close() })
-	m := &perdure.Merger{Backend: backend, Clock: perdure.NewClock(nil)}
 	memory, err := local.Open(local.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -116,9 +109,17 @@ func TestAnEpochEndsWhatCanBeRead(t *testing.T) {
 		}
 		sessions = append(sessions, get(session.ID))
 	}
-	if _, err := from.RevokeUser(t.Context(), "ada"); err != nil {
+	spared := sessions[3]
+	if _, err := from.RevokeUser(t.Context(), "ada", spared.ID); err != nil {
 		t.Fatal(err)
 	}
+	server := redistest.Start(t, redistest.Options{})
+	backend, err := redis.Open(t.Context(), redis.Options{URL: server.URL(), NearCacheBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { backend.Close() })
+	m := &perdure.Merger{Backend: backend, Clock: perdure.NewClock(nil)}
 	for _, merged := range m.MergeAll(t.Context(), sessions) {
 		if merged.Err != nil {
 			t.Fatal(merged.Err)
@@ -134,13 +135,14 @@ func TestAnEpochEndsWhatCanBeRead(t *testing.T) {
 			t.Errorf("a preview beside it: %+v", p)
 		}
 	}
+	server.Spoil(t, sessions[1].ID, 74) // whether it is the spared one is in the body
 	_, err = m.Merge(t.Context(), get(perdure.EpochID(perdure.HashUser("ada"))))
 	bad, ok := errors.AsType[*perdure.UnreadableError](err)
-	if !ok || !same(bad.IDs, []string{sessions[0].ID}) {
+	if !ok || !same(bad.IDs, []string{sessions[0].ID, sessions[1].ID}) {
 		t.Errorf("the epoch: %v", err)
 	}
-	for _, r := range sessions[1:] {
-		if got, err := backend.Get(t.Context(), r.ID); err != nil || got.Kind != perdure.KindTombstone {
+	for id, kind := range map[string]perdure.Kind{sessions[2].ID: perdure.KindTombstone, spared.ID: perdure.KindSession} {
+		if got, err := backend.Get(t.Context(), id); err != nil || got.Kind != kind {
 			t.Errorf("after it: %+v, %v", got, err)
 		}
 	}

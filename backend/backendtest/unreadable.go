@@ -110,7 +110,7 @@ func unreadableHoldsUpNoScan(r *rig) {
 func unreadableHoldsUpNoList(r *rig) {
 	u := r.user()
 	all := r.sessions(u, 20)
-	lost := r.spoil(all[:9]...)
+	lost := r.spoil(all[:16]...) // native and foreign ids, each in every way
 	for _, limit := range []int{1, 3, 9, 1000} {
 		var got []perdure.Record
 		var named []string
@@ -119,7 +119,7 @@ func unreadableHoldsUpNoList(r *rig) {
 		}, func(page perdure.Page) {
 			got, named = append(got, page.Records...), append(named, page.Unreadable...)
 		})
-		r.wantSame("a list of a damaged store", got, all[9:])
+		r.wantSame("a list of a damaged store", got, all[16:])
 		r.wantNamed("a list of a damaged store", named, nil, lost)
 	}
 }
@@ -153,7 +153,7 @@ func unreadableHoldsUpNoLoad(r *rig) {
 func unreadableHoldsUpNoRevocation(r *rig) {
 	u := r.user()
 	all := r.sessions(u, 20)
-	lost := r.spoil(all[:9]...)
+	lost := r.spoil(all[:16]...)
 	q := r.removal(u, perdure.Version{})
 	q.Limit = 3
 	var removed []perdure.Record
@@ -167,9 +167,9 @@ func unreadableHoldsUpNoRevocation(r *rig) {
 	}, func(page perdure.Page) {
 		removed, named = append(removed, page.Records...), append(named, page.Unreadable...)
 	})
-	r.wantSame("what was removed", removed, all[9:])
+	r.wantSame("what was removed", removed, all[16:])
 	r.wantNamed("a revocation", named, nil, lost)
-	r.ended(q, all[9:])
+	r.ended(q, all[16:])
 	r.stays(lost...)
 }
 

@@ -95,6 +95,13 @@ func newShared(t *testing.T) perdure.Backend {
 
 func newNode(t *testing.T, shared perdure.Backend, options failover.Options) *node {
 	t.Helper()
+	n := startNode(t, shared, options)
+	n.await(t, failover.Healthy)
+	return n
+}
+
+func startNode(t *testing.T, shared perdure.Backend, options failover.Options) *node {
+	t.Helper()
 	n := &node{cut: &atomic.Bool{}}
 	options.Open = func(ctx context.Context) (perdure.Backend, error) {
 		c := cable{shared, n.cut}
@@ -109,7 +116,6 @@ func newNode(t *testing.T, shared perdure.Backend, options failover.Options) *no
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Store.Close() })
-	n.await(t, failover.Healthy)
 	return n
 }
 

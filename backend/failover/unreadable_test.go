@@ -103,7 +103,20 @@ func TestARecordOfTheJournalIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	again := newNode(t, shared, options)
+	options.RecoveryRate = 1 // so that there is time to be served in between
+	again := startNode(t, shared, options)
+	again.awaitHealth(t, func(h failover.Health) bool { return h.Replayed == 5 })
+	results, err := again.failover.Apply(t.Context(), logouts(ids[0], ids[5]))
+	if err != nil || results[1].Outcome != perdure.Applied {
+		t.Errorf("logouts while it recovers: %+v, %v", results, err)
+	}
+	ids = ids[:5]
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	options.RecoveryRate = 0
+	again = newNode(t, shared, options)
 	again.want(t, true, ids[1:]...)
 	if h := again.failover.Health(t.Context()); h.Unreadable != 1 || h.JournalDepth != 0 {
 		t.Errorf("health: %+v", h)
@@ -112,16 +125,19 @@ func TestARecordOfTheJournalIsLost(t *testing.T) {
 	next := again.create(t, "ada")
 	sessions, _, err := again.GetMany(t.Context(), append(ids, next))
 	bad, ok := errors.AsType[*perdure.UnreadableError](err)
-	if !ok || !slices.Equal(bad.IDs, ids[:1]) || len(sessions) != 6 {
+	if !ok || !slices.Equal(bad.IDs, ids[:1]) || len(sessions) != 5 {
 		t.Errorf("in an outage: %d, %v", len(sessions), err)
 	}
-	removals := make([]perdure.Batch, 2)
-	for i := range removals {
-		tomb := perdure.Record{ID: ids[i], Header: perdure.Header{Version: perdure.NewClock(nil).Tick(), Reason: perdure.ReasonLogout}}
-		removals[i] = perdure.Batch{{Op: perdure.OpRemove, Record: tomb}}
-	}
-	results, err := again.failover.Apply(t.Context(), removals)
+	results, err = again.failover.Apply(t.Context(), logouts(ids[:2]...))
 	if err != nil || !errors.Is(results[0].Err, perdure.ErrFormat) || results[1].Outcome != perdure.Applied {
 		t.Errorf("logouts in an outage: %+v, %v", results, err)
 	}
+}
+
+func logouts(ids ...string) (batches []perdure.Batch) {
+	for _, id := range ids {
+		tomb := perdure.Record{ID: id, Header: perdure.Header{Version: perdure.NewClock(nil).Tick(), Reason: perdure.ReasonLogout}}
+		batches = append(batches, perdure.Batch{{Op: perdure.OpRemove, Record: tomb}})
+	}
+	return batches
 }
