@@ -13,9 +13,9 @@ import (
 	"github.com/perdure/perdure/internal/redistest"
 )
 
-// TestOneByteHidesNoOtherSession: of a store in which bytes of two sessions were
-// overwritten, one in its header and one in its body, the others are listed, read
-// together and revoked, and those two are named.
+// TestOneByteHidesNoOtherSession: of a store in which bytes of some sessions were
+// overwritten, in the header or the body, the others are listed, read together and
+// revoked, and those are named.
 func TestOneByteHidesNoOtherSession(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	backend, err := redis.Open(t.Context(), redis.Options{URL: server.URL(), NearCacheBytes: -1})
@@ -30,16 +30,17 @@ func TestOneByteHidesNoOtherSession(t *testing.T) {
 	}
 	t.Cleanup(func() { s.Close() })
 	var ids []string
-	for range 5 {
+	for range 6 {
 		session, err := s.Create(t.Context(), perdure.Data{UserID: "ada", Username: "a secret"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, session.ID)
 	}
-	lost, left := ids[:2], ids[2:]
+	lost, left := ids[:3], ids[3:]
 	server.Spoil(t, lost[0], redistest.SpoilFormat)
 	server.Spoil(t, lost[1], 74) // the format of the body
+	server.Spoil(t, lost[2], 80) // the username, which is not UTF-8 then
 
 	for _, user := range []string{"", "ada"} {
 		page, err := s.List(t.Context(), perdure.ListQuery{UserID: user})
@@ -68,11 +69,11 @@ func TestOneByteHidesNoOtherSession(t *testing.T) {
 	if _, err := s.Get(t.Context(), lost[1]); !errors.Is(err, perdure.ErrFormat) {
 		t.Errorf("one: %v", err)
 	}
-	// The one whose header can be read is ended with the others.
+	// Those whose header can be read are ended with the others.
 	n, err := s.RevokeUser(t.Context(), "ada")
 	bad, ok = errors.AsType[*perdure.UnreadableError](err)
 	last := seen.events[len(seen.events)-1]
-	if !ok || n != 4 || !same(bad.IDs, lost[:1]) || last.Count != 4 || last.Err == nil {
+	if !ok || n != 5 || !same(bad.IDs, lost[:1]) || last.Count != 5 || last.Err == nil {
 		t.Errorf("a revocation ended %d: %v, and the audit says %+v", n, err, last)
 	}
 	for _, id := range ids[1:] {

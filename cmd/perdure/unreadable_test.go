@@ -38,6 +38,15 @@ func TestOneByteIsAPartialSuccess(t *testing.T) {
 			t.Errorf("list of %s: %+v", address, r)
 		}
 	}
+	server.Spoil(t, ids[3], -1) // in a value of the metadata, which is not JSON then
+	r = cli(t, nil, "list", "--json", "--store", server.URL())
+	if found := decode[session](t, r.stdout); r.code != exitPartial || len(found) != 3 || !strings.Contains(r.stderr, ids[3]) {
+		t.Errorf("list of damaged metadata: %+v", r)
+	}
+	r = cli(t, nil, "backup", "--store", server.URL(), "--out", "-", "--format", "jsonl")
+	if r.code != exitPartial || strings.Contains(r.stdout, ids[3]) || !strings.Contains(r.stderr, "not saved   "+ids[3]) {
+		t.Errorf("backup of damaged metadata: %+v", r)
+	}
 	r = cli(t, nil, "revoke", "--user", "user 2", "--yes", "--store", server.URL())
 	if r.code == exitOK || !strings.Contains(r.stderr, lost) {
 		t.Errorf("revoke: %+v", r)
