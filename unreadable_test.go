@@ -13,15 +13,23 @@ import (
 	"github.com/perdure/perdure/internal/redistest"
 )
 
-// TestOneByteHidesNoOtherSession: of a store in which bytes of some sessions were
-// overwritten, in the header or the body, the others are listed, read together and
-// revoked, and those are named.
-func TestOneByteHidesNoOtherSession(t *testing.T) {
+// onRedis is a server and a backend on it, without a cache.
+func onRedis(t *testing.T) (*redistest.Server, perdure.Backend) {
+	t.Helper()
 	server := redistest.Start(t, redistest.Options{})
 	backend, err := redis.Open(t.Context(), redis.Options{URL: server.URL(), NearCacheBytes: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { backend.Close() })
+	return server, backend
+}
+
+// TestOneByteHidesNoOtherSession: of a store in which bytes of some sessions were
+// overwritten, in the header or the body, the others are listed, read together and
+// revoked, and those are named.
+func TestOneByteHidesNoOtherSession(t *testing.T) {
+	server, backend := onRedis(t)
 	var log strings.Builder
 	var seen onlooker
 	s, err := perdure.New(backend, perdure.Options{SweepInterval: -1, Auditor: &seen, Logger: slog.New(slog.NewTextHandler(&log, nil))})
@@ -114,12 +122,7 @@ func TestAnEpochEndsWhatCanBeRead(t *testing.T) {
 	if _, err := from.RevokeUser(t.Context(), "ada", spared.ID); err != nil {
 		t.Fatal(err)
 	}
-	server := redistest.Start(t, redistest.Options{})
-	backend, err := redis.Open(t.Context(), redis.Options{URL: server.URL(), NearCacheBytes: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { backend.Close() })
+	server, backend := onRedis(t)
 	m := &perdure.Merger{Backend: backend, Clock: perdure.NewClock(nil)}
 	for _, merged := range m.MergeAll(t.Context(), sessions) {
 		if merged.Err != nil {
