@@ -21,7 +21,10 @@ const DefaultMaxClockSkew = time.Minute
 // is returned as context.Canceled, a passed deadline as an ErrUnavailable that
 // wraps context.DeadlineExceeded.
 //
-// Stored bytes that it cannot read (ErrFormat) it leaves as they are.
+// A record that it cannot read, because it is damaged or of a newer format, it
+// leaves as it is. It is an ErrFormat to who asks for it or writes to it, and
+// stands in nobody else's way: a call about many records names it and goes on
+// with the others. It is never taken for one that is not there.
 type Backend interface {
 	// Get returns what is stored under the id: a session (perhaps past its
 	// deadline), a tombstone, an epoch, or the zero Record. It may be answered
@@ -31,7 +34,9 @@ type Backend interface {
 	Get(ctx context.Context, id string) (Record, error)
 
 	// Load is Get of many, aligned with ids, in as few round trips as the
-	// backend can. An error means that none is returned.
+	// backend can. With an *UnreadableError it returns those that the error does
+	// not name, and the zero Record for those it does. Any other error means that
+	// none is returned.
 	Load(ctx context.Context, ids []string) ([]Record, error)
 
 	// Apply carries out batches, each by itself, and aligns results with them.
@@ -41,22 +46,26 @@ type Backend interface {
 
 	// ListUser returns a page of the user's sessions, none twice, in an order of
 	// the backend's choosing. A session that is there from the first page to the
-	// last and whose expiry does not change is in one of them.
+	// last and whose expiry does not change is in one of them. Of unreadable
+	// records a page names those that the backend knows to be the user's.
 	ListUser(ctx context.Context, user UserKey, after string, limit int) (Page, error)
 
-	// RemoveUser ends a user's sessions: see UserRemoval.
+	// RemoveUser ends a user's sessions: see UserRemoval. An epoch that cannot be
+	// read is an ErrFormat, and nothing is changed.
 	RemoveUser(ctx context.Context, r UserRemoval) (UserRemoved, error)
 
 	// Scan returns a page of all records of some partitions. A record that is
 	// there from the first page to the last is in at least one of them; one
 	// whose expiry changes meanwhile may be in two, or, if it moves to before
-	// the cursor, in none (the feed has it). The cursor outlives this process
-	// and a restart of the server.
+	// the cursor, in none (the feed has it). That goes for the unreadable too,
+	// which a page names in Unreadable. The cursor outlives this process and a
+	// restart of the server.
 	Scan(ctx context.Context, q ScanQuery) (Page, error)
 
 	// Sweep drops what is due at now: sessions past their deadline, each with
 	// one Expired change however many sweepers there are, and tombstones and
-	// epochs past their horizon plus skew, silently. It handles about limit
+	// epochs past their horizon plus skew, silently. What has no header that it
+	// can read stays. It handles about limit
 	// records and reports how many sessions expired and whether more are due.
 	Sweep(ctx context.Context, now Millis, limit int) (expired int, more bool, err error)
 
@@ -212,6 +221,10 @@ type Result struct {
 // Page is one page of a listing.
 type Page struct {
 	Records []Record
+	// Unreadable are the ids of records that are stored and cannot be read. They
+	// are left as they are: of Scan without Dead, those of tombstones may be among
+	// them.
+	Unreadable []string
 	// Next is the cursor of the next page; empty at the end.
 	Next string
 }
@@ -240,6 +253,9 @@ type UserRemoved struct {
 	// Removed are the sessions as they stood before they were ended, those past
 	// their deadline among them.
 	Removed []Record
+	// Unreadable are the ids of the user's records that cannot be read. They were
+	// left as they are, and one may be a session that lives.
+	Unreadable []string
 	// Next is empty when all were looked at; else call again with it.
 	Next string
 }

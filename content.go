@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 )
 
 // content is the body of a session once it is open: what belongs to the user,
@@ -98,12 +99,12 @@ func (c *content) decodeFields(body string) (rest string, err error) {
 		return "", errContent
 	}
 	roles, rest, ok := cutUvarint(rest)
-	if !ok || roles > maxRoles {
+	if !ok || roles > maxRoles || !utf8.ValidString(c.userID) || !utf8.ValidString(c.username) {
 		return "", errContent
 	}
 	c.roles = make([]string, roles)
 	for i := range c.roles {
-		if c.roles[i], rest, ok = cutString(rest); !ok {
+		if c.roles[i], rest, ok = cutString(rest); !ok || !utf8.ValidString(c.roles[i]) {
 			return "", errContent
 		}
 	}

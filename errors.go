@@ -42,7 +42,8 @@ var (
 	ErrSkew = errors.New("version is too far ahead of the server's clock")
 
 	// ErrFormat: stored or given bytes are damaged, or of a format newer than
-	// this build reads. They were left as they are.
+	// this build reads. They were left as they are. Of a call about many sessions
+	// it is an *UnreadableError.
 	ErrFormat = errors.New("record cannot be read")
 
 	// ErrFeedGap: changes after the given cursor are no longer in the feed.

@@ -84,7 +84,8 @@ func (c *call) end(ctx context.Context, err error) error {
 		r.Observe(c.event.Action, c.store.options.Now().Sub(c.event.At), err)
 	}
 	if a := c.store.options.Auditor; a != nil {
-		if c.event.Err = err; err != nil {
+		c.event.Err = err
+		if _, failed := AsUnreadable(err); failed != nil {
 			c.event.Count = 0
 		}
 		a.Audit(ctx, c.event)

@@ -226,6 +226,9 @@ func (m *Merger) killedBy(stored Record, session *Record) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if len(e.except) == 0 { // then it need not be readable
+		return e.kills("", session.Born), nil
+	}
 	root, err := m.root(session)
 	if err != nil {
 		return false, err

@@ -7,12 +7,16 @@ import "context"
 // the records do to each other it does not see.
 func (m *Merger) Preview(ctx context.Context, records []Record) ([]Merged, error) {
 	stored, err := m.around(ctx, records)
+	bad, err := AsUnreadable(err)
 	if err != nil {
 		return nil, err
 	}
+	unreadable := bad.Set()
 	merged := make([]Merged, len(records))
 	for i, r := range records {
-		if merged[i], err = m.foresee(r, stored); err != nil {
+		if barred(&r, stored, unreadable) {
+			merged[i].Err = bad
+		} else if merged[i], err = m.foresee(r, stored); err != nil {
 			merged[i] = Merged{Err: err}
 		}
 	}
@@ -50,6 +54,13 @@ func (m *Merger) around(ctx context.Context, records []Record) (map[string]Recor
 		stored[ids[i]] = r
 	}
 	return stored, err
+}
+
+// barred reports whether the record would meet one that cannot be read: its own, or
+// where nothing is stored its user's epoch or its parent.
+func barred(r *Record, stored map[string]Record, unreadable map[string]bool) bool {
+	fresh := r.Kind == KindSession && !stored[r.ID].Exists()
+	return unreadable[r.ID] || fresh && (unreadable[r.Parent] || unreadable[EpochID(r.User)])
 }
 
 func (m *Merger) foresee(r Record, stored map[string]Record) (Merged, error) {

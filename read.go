@@ -2,6 +2,7 @@ package perdure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -38,7 +39,8 @@ func (s *Store) Exists(ctx context.Context, id string) (bool, error) {
 }
 
 // GetMany returns those of the sessions that are live, in the order of ids and
-// each once, and the ids of those that are not: one round trip.
+// each once, and the ids of those that are not: one round trip. Where some cannot
+// be read it returns the others, and an *UnreadableError with the ids of those.
 func (s *Store) GetMany(ctx context.Context, ids []string) (sessions []Session, missing []string, err error) {
 	call := s.call(ActionGet, Target{})
 	sessions, missing, err = s.getMany(ctx, ids)
@@ -60,16 +62,28 @@ func (s *Store) getMany(ctx context.Context, ids []string) (sessions []Session, 
 		seen[id] = true
 	}
 	records, err := s.backend.Load(ctx, asked)
+	stored, err := AsUnreadable(err)
 	if err != nil {
 		return nil, nil, err
 	}
+	var bad UnreadableError
+	if stored != nil {
+		bad = *stored
+	}
+	unreadable := bad.Set()
 	now := s.clock.Now()
 	for i, r := range records {
 		if !r.Live(now) {
-			missing = append(missing, asked[i])
+			if !unreadable[asked[i]] {
+				missing = append(missing, asked[i])
+			}
 			continue
 		}
 		session, err := s.open(&r)
+		if errors.Is(err, ErrFormat) {
+			bad.Add(r.ID, err)
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -78,10 +92,11 @@ func (s *Store) getMany(ctx context.Context, ids []string) (sessions []Session, 
 		}
 		sessions = append(sessions, session)
 	}
-	return sessions, missing, nil
+	return sessions, missing, bad.OrNil()
 }
 
-// GetByUserID returns all live sessions of the user, the newest first.
+// GetByUserID returns all live sessions of the user, the newest first. Those that
+// cannot be read are left out: Options.Logger hears of them, and List names them.
 func (s *Store) GetByUserID(ctx context.Context, userID string) ([]Session, error) {
 	call := s.call(ActionList, Target{UserID: userID})
 	var sessions []Session
@@ -115,7 +130,10 @@ type ListQuery struct {
 
 // SessionPage is one page of a list. It may be empty and yet not be the last.
 type SessionPage struct {
-	Sessions      []Session
+	Sessions []Session
+	// Unreadable are the ids of sessions that are stored and cannot be read:
+	// damaged ones, and those of a newer format or of another key. Each may live.
+	Unreadable    []string
 	NextPageToken string // empty at the end
 }
 
@@ -125,7 +143,8 @@ const (
 )
 
 // List returns a page of live sessions. One that lives from the first page to
-// the last, its expiry unchanged, is in one of them.
+// the last, its expiry unchanged, is in one of them. Those that cannot be read
+// stand in nobody's way: the page names them, and Options.Logger hears of them.
 func (s *Store) List(ctx context.Context, query ListQuery) (SessionPage, error) {
 	call := s.call(ActionList, Target{UserID: query.UserID})
 	page, err := s.list(ctx, query)
@@ -145,17 +164,24 @@ func (s *Store) list(ctx context.Context, query ListQuery) (SessionPage, error) 
 	if err != nil {
 		return SessionPage{}, err
 	}
-	page := SessionPage{NextPageToken: records.Next}
+	page := SessionPage{NextPageToken: records.Next, Unreadable: records.Unreadable}
 	now := s.clock.Now()
 	for _, r := range records.Records {
 		if !r.Live(now) {
 			continue
 		}
 		session, err := s.open(&r)
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrFormat):
+			page.Unreadable = append(page.Unreadable, r.ID)
+		case err != nil:
 			return SessionPage{}, fmt.Errorf("session %s: %w", r.ID, err)
+		default:
+			page.Sessions = append(page.Sessions, session)
 		}
-		page.Sessions = append(page.Sessions, session)
+	}
+	if n := len(page.Unreadable); n > 0 {
+		s.options.Logger.Error("stored sessions cannot be read: they stay as they are and are left out of a list", "count", n, "ids", page.Unreadable[:min(n, maxNamed)])
 	}
 	return page, nil
 }

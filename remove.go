@@ -41,7 +41,8 @@ func (s *Store) end(ctx context.Context, action Action, id string, reason Reason
 // RevokeUser ends all sessions of the user but those with the given ids, at
 // once, and whatever session of the user, created before now, turns up later
 // from elsewhere. A session created after it returns lives. It returns how many
-// live sessions it ended.
+// live sessions it ended. With an *UnreadableError all were ended but those that
+// it names, which cannot be read and may live.
 func (s *Store) RevokeUser(ctx context.Context, userID string, exceptIDs ...string) (int, error) {
 	call := s.call(ActionRevokeUser, Target{UserID: userID})
 	call.event.Reason = ReasonUserRevoked

@@ -1,23 +1,33 @@
 package perdure
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 const pageSize = 500
 
-// endKilled ends the stored sessions of the epoch's user that it kills.
+// endKilled ends the stored sessions of the epoch's user that it kills. Those that
+// cannot be read are left for the UnreadableError that it ends with.
 func (m *Merger) endKilled(ctx context.Context, epoch Record) error {
+	var bad UnreadableError
 	for after := ""; ; {
 		page, err := m.Backend.ListUser(ctx, epoch.User, after, pageSize)
 		if err != nil {
 			return err
 		}
+		for _, id := range page.Unreadable {
+			bad.Add(id, nil)
+		}
 		var removals []Batch
 		for _, session := range page.Records {
 			dead, err := m.killedBy(epoch, &session)
-			if err != nil {
+			switch {
+			case errors.Is(err, ErrFormat):
+				bad.Add(session.ID, err)
+			case err != nil:
 				return err
-			}
-			if dead {
+			case dead:
 				tomb := entomb(session, ReasonUserRevoked, m.Clock.Tick(session.Version))
 				removals = append(removals, Batch{{Op: OpRemove, Record: tomb}})
 			}
@@ -26,7 +36,7 @@ func (m *Merger) endKilled(ctx context.Context, epoch Record) error {
 			return err
 		}
 		if after = page.Next; after == "" {
-			return nil
+			return bad.OrNil()
 		}
 	}
 }
@@ -49,7 +59,8 @@ func (m *Merger) remove(ctx context.Context, removals []Batch) error {
 }
 
 // revoke leaves an epoch for the user and ends all stored sessions but the
-// excepted ones, page by page. It returns the sessions as they stood before.
+// excepted ones, page by page. It returns the sessions as they stood before, with
+// an UnreadableError too.
 func (m *Merger) revoke(ctx context.Context, user UserKey, except []string, horizon Millis, reason Reason) ([]Record, error) {
 	roots, except, err := m.roots(ctx, except)
 	if err != nil {
@@ -64,6 +75,7 @@ func (m *Merger) revoke(ctx context.Context, user UserKey, except []string, hori
 		Except: except, Reason: reason, Limit: pageSize,
 	}
 	var ended []Record
+	var bad UnreadableError
 	for {
 		removed, err := m.Backend.RemoveUser(ctx, removal)
 		if err != nil {
@@ -81,8 +93,11 @@ func (m *Merger) revoke(ctx context.Context, user UserKey, except []string, hori
 			continue
 		}
 		ended = append(ended, removed.Removed...)
+		for _, id := range removed.Unreadable {
+			bad.Add(id, nil)
+		}
 		if removed.Next == "" {
-			return ended, nil
+			return ended, bad.OrNil()
 		}
 		removal.Base, removal.After = removal.Epoch.Version, removed.Next
 	}

@@ -71,6 +71,9 @@ type Summary struct {
 	Footer Footer `json:"footer"`
 	// Bytes is the size of the file.
 	Bytes int64 `json:"bytes"`
+	// Unreadable are the ids of records that are stored and could not be read, the
+	// first hundred: the footer counts all.
+	Unreadable []string `json:"unreadable,omitempty"`
 }
 
 const (
@@ -82,7 +85,8 @@ const (
 	maxScans = 3
 )
 
-// Backup writes all that the backend holds to out. It returns ErrFeedGap where
+// Backup writes all that the backend holds to out, but for records that cannot be
+// read: these are counted and named, and are no error. It returns ErrFeedGap where
 // changes come faster than the change feed can keep them while it scans, and
 // what the backend and out return; what was written then is no archive.
 func Backup(ctx context.Context, backend perdure.Backend, out io.Writer, o BackupOptions) (Summary, error) {
@@ -100,7 +104,7 @@ func Backup(ctx context.Context, backend perdure.Backend, out io.Writer, o Backu
 	if err != nil {
 		return Summary{}, err
 	}
-	b := backup{BackupOptions: o, backend: backend, written: &counted.n}
+	b := backup{BackupOptions: o, backend: backend, written: &counted.n, missed: map[string]bool{}}
 	switch o.Format {
 	case "", FormatArchive:
 		if b.sink, err = newFrames(target); err != nil {
@@ -150,7 +154,8 @@ type backup struct {
 	sink    sink
 	written *int64
 	totals  Totals
-	total   int64 // about
+	total   int64           // about
+	missed  map[string]bool // ids of records that cannot be read
 }
 
 func (b *backup) run(ctx context.Context) (s Summary, err error) {
@@ -175,6 +180,12 @@ func (b *backup) run(ctx context.Context) (s Summary, err error) {
 		}
 		if b.totals.Rescans++; b.totals.Rescans == maxScans {
 			return s, fmt.Errorf("the store changes faster than a backup can follow: %w\nmake the change feed longer (PERDURE_FEED_LENGTH), or try at a quieter time", gap)
+		}
+	}
+	b.totals.Unreadable = int64(len(b.missed))
+	for _, id := range slices.Sorted(maps.Keys(b.missed)) {
+		if len(s.Unreadable) < maxRefusals {
+			s.Unreadable = append(s.Unreadable, printable(id))
 		}
 	}
 	s.Footer = Footer{Totals: b.totals, FinishedAt: b.Now().UTC(), Position: position}
@@ -214,6 +225,7 @@ func (b *backup) scan(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		b.miss(page.Unreadable...)
 		if err := b.take(page.Records, "scan"); err != nil {
 			return err
 		}
@@ -233,15 +245,30 @@ func (b *backup) take(records []perdure.Record, stage string) error {
 				continue
 			}
 		}
-		if err := b.sink.add(r); err != nil {
+		err := b.sink.add(r)
+		switch {
+		case errors.Is(err, perdure.ErrFormat):
+			b.miss(r.ID)
+		case err != nil:
 			return err
+		default:
+			delete(b.missed, r.ID) // it was written anew since
+			b.totals.count(r)
 		}
-		b.totals.count(r)
 	}
 	if b.Progress != nil {
-		b.Progress(Progress{Stage: stage, Records: b.totals.Records(), Total: max(b.total, b.totals.Records()), Bytes: *b.written})
+		b.Progress(Progress{
+			Stage: stage, Records: b.totals.Records(), Total: max(b.total, b.totals.Records()), Bytes: *b.written, Failed: int64(len(b.missed)),
+		})
 	}
 	return nil
+}
+
+// miss notes records that cannot be read.
+func (b *backup) miss(ids ...string) {
+	for _, id := range ids {
+		b.missed[id] = true
+	}
 }
 
 // catchUp takes all that has changed since the position, until it has seen the
@@ -284,13 +311,17 @@ func (b *backup) changed(ctx context.Context, changes []perdure.Change) (records
 	err = call(ctx, func(ctx context.Context) error {
 		for len(ids) > 0 {
 			found, err := b.backend.Load(ctx, ids)
+			bad, err := perdure.AsUnreadable(err)
 			if err != nil {
 				return err
+			}
+			if bad != nil {
+				b.miss(bad.IDs...)
 			}
 			ids = ids[:0]
 			for i := range found {
 				switch r := &found[i]; {
-				case !r.Exists(): // swept since
+				case !r.Exists(): // swept since, or unreadable
 				case news[r.ID].ahead(r):
 					ids = append(ids, r.ID)
 				default:

@@ -51,6 +51,9 @@ type Totals struct {
 	// Rescans is how often the change feed had lost the backup's place, so that it
 	// scanned the store again.
 	Rescans int `json:"rescans,omitempty"`
+	// Unreadable records are stored and could not be read: they are not in the
+	// file, or only as they were before.
+	Unreadable int64 `json:"unreadable,omitempty"`
 }
 
 // Records is the number of all that were taken.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -48,7 +49,11 @@ func (l *lines) add(r *perdure.Record) error {
 		if err != nil {
 			return fmt.Errorf("session %s: %w", r.ID, err)
 		}
-		return l.encoder.Encode(p)
+		err = l.encoder.Encode(p)
+		if _, bad := errors.AsType[*json.MarshalerError](err); bad { // its text may have metadata in it
+			return fmt.Errorf("%w: session %s holds metadata that is not JSON", perdure.ErrFormat, r.ID)
+		}
+		return err
 	}
 	line := deadLine{Kind: lineTombstone, ID: r.ID, Reason: r.Reason.String(), Until: r.Horizon.Time(), Record: r.Append(nil)}
 	if r.Kind == perdure.KindEpoch {

@@ -276,7 +276,7 @@ func (r *restore) overwrite(ctx context.Context, records []perdure.Record) ([]pe
 		ids[i] = records[i].ID
 	}
 	stored, err := r.into.Backend.Load(ctx, ids)
-	if err != nil {
+	if _, err = perdure.AsUnreadable(err); err != nil {
 		return nil, err
 	}
 	now := r.into.Clock.Now()

@@ -31,6 +31,15 @@ func toSession(session *perdure.Session) *perdurev1.Session {
 	}
 }
 
+// toIDs are ids that damage may have made anything.
+func toIDs(ids []string) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = strings.ToValidUTF8(id, "\ufffd")
+	}
+	return out
+}
+
 func toSessions(sessions []perdure.Session) []*perdurev1.Session {
 	out := make([]*perdurev1.Session, len(sessions))
 	for i := range sessions {
@@ -44,7 +53,7 @@ func toSessions(sessions []perdure.Session) []*perdurev1.Session {
 func toStruct(metadata perdure.Metadata) *structpb.Struct {
 	object := &structpb.Struct{Fields: map[string]*structpb.Value{}}
 	for key, raw := range metadata.All() {
-		object.Fields[key] = toValue(raw)
+		object.Fields[strings.ToValidUTF8(key, "\ufffd")] = toValue(raw)
 	}
 	return object
 }

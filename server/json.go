@@ -31,9 +31,11 @@ func appendReply(b []byte, message any) ([]byte, bool) {
 	case *perdurev1.BatchGetSessionsResponse:
 		b = appendList(append(b, `{"sessions":`...), m.GetSessions(), appendSession)
 		b = appendList(append(b, `,"notFound":`...), m.GetNotFound(), appendText)
+		b = appendList(append(b, `,"unreadable":`...), m.GetUnreadable(), appendText)
 	case *perdurev1.ListSessionsResponse:
 		b = appendList(append(b, `{"sessions":`...), m.GetSessions(), appendSession)
 		b = appendText(append(b, `,"nextPageToken":`...), m.GetNextPageToken())
+		b = appendList(append(b, `,"unreadable":`...), m.GetUnreadable(), appendText)
 	default:
 		return b, false
 	}

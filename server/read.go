@@ -26,10 +26,15 @@ func (s sessions) BatchGetSessions(ctx context.Context, in *perdurev1.BatchGetSe
 		return nil, invalid("ids", "has %d entries; at most %d are allowed", n, maxBatch)
 	}
 	found, missing, err := s.store.GetMany(ctx, in.GetIds())
+	bad, err := perdure.AsUnreadable(err)
 	if err != nil {
 		return nil, err
 	}
-	return &perdurev1.BatchGetSessionsResponse{Sessions: toSessions(found), NotFound: missing}, nil
+	reply := &perdurev1.BatchGetSessionsResponse{Sessions: toSessions(found), NotFound: missing}
+	if bad != nil {
+		reply.Unreadable = toIDs(bad.IDs)
+	}
+	return reply, nil
 }
 
 // ValidateSession says whether a session is live. What is not even an id, such
@@ -60,5 +65,5 @@ func (s sessions) ListSessions(ctx context.Context, in *perdurev1.ListSessionsRe
 	if err != nil {
 		return nil, err
 	}
-	return &perdurev1.ListSessionsResponse{Sessions: toSessions(page.Sessions), NextPageToken: page.NextPageToken}, nil
+	return &perdurev1.ListSessionsResponse{Sessions: toSessions(page.Sessions), NextPageToken: page.NextPageToken, Unreadable: toIDs(page.Unreadable)}, nil
 }

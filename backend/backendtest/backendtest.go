@@ -77,6 +77,7 @@ func chapters() []chapter {
 		{"Sweep", sweepLaws()},
 		{"Feed", feedLaws()},
 		{"Keeping", keepingLaws()},
+		{"Unreadable", unreadableLaws()},
 		{"Context", contextLaws()},
 		{"Clock", clockLaws()},
 		{"Race", raceLaws()},

@@ -122,6 +122,11 @@ const (
 	forgetsOnRestart         bug = "a restart forgets the last write"
 	fullEvicts               bug = "a full store evicts"
 	formatsAreOverwritten    bug = "what cannot be read is overwritten"
+	unreadableEndsPages      bug = "what cannot be read fails every page"
+	unreadableIsHidden       bug = "a scan does not name what it cannot read"
+	unreadableFailsLoads     bug = "what cannot be read fails a load"
+	unreadableIsAbsent       bug = "what cannot be read is loaded as nothing"
+	unreadableIsSwept        bug = "what cannot be read is swept"
 	contextIgnored           bug = "contexts are ignored"
 	deadlineIsBare           bug = "a passed deadline is not an ErrUnavailable"
 	closedAnswers            bug = "a closed backend answers"
@@ -291,6 +296,11 @@ func keepMutants() []mutant {
 		{forgetsOnRestart, []string{"Keeping/OutlivesARestart"}},
 		{fullEvicts, []string{"Keeping/AFullStoreEvictsNothing"}},
 		{formatsAreOverwritten, []string{"Keeping/LeavesWhatItCannotRead"}},
+		{unreadableEndsPages, []string{"Unreadable/HoldsUpNoScan", "Unreadable/HoldsUpNoList", "Unreadable/HoldsUpNoRevocation"}},
+		{unreadableIsHidden, []string{"Unreadable/HoldsUpNoScan"}},
+		{unreadableFailsLoads, []string{"Unreadable/HoldsUpNoLoad"}},
+		{unreadableIsAbsent, []string{"Unreadable/HoldsUpNoLoad"}},
+		{unreadableIsSwept, []string{"Unreadable/IsNotSwept"}},
 		{contextIgnored, []string{"Context/CancelledEndsEveryCall", "Context/PassedDeadlineEndsEveryCall"}},
 		{deadlineIsBare, []string{"Context/PassedDeadlineEndsEveryCall"}},
 		{closedAnswers, []string{"Context/ClosedRefusesEveryCall"}},

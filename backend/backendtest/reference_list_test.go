@@ -2,6 +2,7 @@ package backendtest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,6 +75,9 @@ func (b *reference) ListUser(ctx context.Context, user perdure.UserKey, after st
 		return perdure.Page{}, err
 	}
 	defer b.mu.Unlock()
+	if err := b.spoiled(); err != nil {
+		return perdure.Page{}, err
+	}
 	page, err := b.page(b.sessions(user), after, limit)
 	if b.is(listSpendsPages) {
 		page.Records = slices.DeleteFunc(page.Records, func(r perdure.Record) bool { return r.Kind != perdure.KindSession })
@@ -120,7 +124,31 @@ func (b *reference) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page
 	if b.is(scanIsOnePage) {
 		q.Limit = len(all)
 	}
-	return b.page(all, q.After, q.Limit)
+	page, err := b.page(all, q.After, q.Limit)
+	page.Unreadable = b.passedOver(q, page.Next)
+	return page, errors.Join(err, b.spoiled())
+}
+
+// passedOver is the ids of what cannot be read between two cursors.
+func (b *reference) passedOver(q perdure.ScanQuery, next string) (ids []string) {
+	for _, id := range slices.Sorted(maps.Keys(b.records)) {
+		p := perdure.PartitionOf(id)
+		_, err := b.read(id)
+		if err != nil && p >= q.From && p < q.To && "after "+id > q.After && (next == "" || "after "+id <= next) && !b.is(unreadableIsHidden) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// spoiled is an error where there is anything that cannot be read.
+func (b *reference) spoiled() error {
+	for id := range b.records {
+		if _, err := b.read(id); err != nil && b.is(unreadableEndsPages) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *reference) RemoveUser(ctx context.Context, q perdure.UserRemoval) (perdure.UserRemoved, error) {
@@ -132,6 +160,7 @@ func (b *reference) RemoveUser(ctx context.Context, q perdure.UserRemoval) (perd
 		return perdure.UserRemoved{}, err
 	}
 	page, err := b.page(b.sessions(q.Epoch.User), q.After, q.Limit)
+	err = errors.Join(err, b.spoiled())
 	if err != nil {
 		return perdure.UserRemoved{}, err
 	}
@@ -181,6 +210,11 @@ func (b *reference) Sweep(ctx context.Context, now perdure.Millis, limit int) (e
 }
 
 func (b *reference) sweep(now perdure.Millis, limit int) (expired int, more bool) {
+	for id := range b.records {
+		if _, err := b.read(id); err != nil && b.is(unreadableIsSwept) {
+			delete(b.records, id)
+		}
+	}
 	due := b.all(func(r perdure.Record) bool { return b.isDue(r, now) })
 	if more = len(due) > limit; more {
 		due = due[:limit]

@@ -173,16 +173,20 @@ func (b *reference) Load(ctx context.Context, ids []string) ([]perdure.Record, e
 		ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	}
 	all := make([]perdure.Record, 0, len(ids))
+	var bad perdure.UnreadableError
 	for _, id := range ids {
 		r, err := b.get(id)
-		if err != nil {
+		switch {
+		case err != nil && b.is(unreadableFailsLoads):
 			return nil, err
+		case err != nil && !b.is(unreadableIsAbsent):
+			bad.Add(id, err)
 		}
 		if r.Exists() || !b.is(loadSkipsAbsent) {
 			all = append(all, r)
 		}
 	}
-	return all, nil
+	return all, bad.OrNil()
 }
 
 func (b *reference) Ping(ctx context.Context) error {

@@ -21,6 +21,22 @@ func (b *Backend) agree(ctx context.Context, st *status, id string, r perdure.Re
 	return r, nil
 }
 
+// passOver counts records of the front store that cannot be read: what the mirror
+// holds of them stays as it is, and nothing waits for them. It returns their ids.
+func (b *Backend) passOver(bad *perdure.UnreadableError) map[string]bool {
+	met := bad.Set()
+	for id := range met {
+		if b.unreadable.len() < maxUnreadable && b.unreadable.add(id) {
+			b.opts.Logger.Error("a stored record cannot be read; it is passed over and stays as it is", "id", id, "error", bad.Err)
+		}
+	}
+	return met
+}
+
+// maxUnreadable bounds those that are named in the log and counted: during an
+// upgrade to a newer format there may be as many as sessions.
+const maxUnreadable = 1000
+
 // giveBack merges what is held here into the front store, which stores less. An
 // answer from a cache that was behind looks the same, and the merge then changes
 // nothing.

@@ -17,6 +17,7 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +59,8 @@ type Backend struct {
 	probes       looks                  // at whether it is well
 	contested    ids                    // of records that the front store lacks something of
 	refused      ids                    // of journalled records that the front store does not take
+	barred       ids                    // of records of the mirror that it has lost and does not take
+	unreadable   ids                    // of records of the front store that were met
 	copying      sync.Mutex             // one writer or remover of the mirror's copy
 }
 
@@ -284,25 +287,38 @@ func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, err
 		claim: func(ctx context.Context) error { return b.claim(ctx, ids...) },
 		online: func(ctx context.Context, st *status) ([]perdure.Record, error) {
 			records, err := st.front.Load(ctx, ids)
+			bad, err := perdure.AsUnreadable(err)
 			if err != nil {
 				return nil, err
 			}
-			for i := range records {
-				if records[i], err = b.agree(ctx, st, ids[i], records[i]); err != nil {
-					return nil, err
+			unreadable := bad.Set()
+			return loadEach(ids, func(i int) (perdure.Record, error) {
+				if unreadable[ids[i]] {
+					return perdure.Record{}, cmp.Or(bad.Err, perdure.ErrFormat)
 				}
-			}
-			return records, nil
+				return b.agree(ctx, st, ids[i], records[i])
+			})
 		},
 		offline: func(ctx context.Context, st *status) ([]perdure.Record, error) {
-			records := make([]perdure.Record, len(ids))
-			for i, id := range ids {
-				var err error
-				if records[i], err = b.offlineGet(ctx, st, id); err != nil {
-					return nil, err
-				}
-			}
-			return records, nil
+			return loadEach(ids, func(i int) (perdure.Record, error) { return b.offlineGet(ctx, st, ids[i]) })
 		},
 	})
+}
+
+// loadEach is Load, one by one.
+func loadEach(ids []string, load func(i int) (perdure.Record, error)) ([]perdure.Record, error) {
+	records := make([]perdure.Record, len(ids))
+	var bad perdure.UnreadableError
+	for i, id := range ids {
+		r, err := load(i)
+		switch {
+		case errors.Is(err, perdure.ErrFormat):
+			bad.Add(id, err)
+		case err != nil:
+			return nil, err
+		default:
+			records[i] = r
+		}
+	}
+	return records, bad.OrNil()
 }

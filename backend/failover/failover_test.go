@@ -95,6 +95,13 @@ func newShared(t *testing.T) perdure.Backend {
 
 func newNode(t *testing.T, shared perdure.Backend, options failover.Options) *node {
 	t.Helper()
+	n := startNode(t, shared, options)
+	n.await(t, failover.Healthy)
+	return n
+}
+
+func startNode(t *testing.T, shared perdure.Backend, options failover.Options) *node {
+	t.Helper()
 	n := &node{cut: &atomic.Bool{}}
 	options.Open = func(ctx context.Context) (perdure.Backend, error) {
 		c := cable{shared, n.cut}
@@ -112,17 +119,26 @@ func newNode(t *testing.T, shared perdure.Backend, options failover.Options) *no
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Store.Close() })
-	n.await(t, failover.Healthy)
 	return n
 }
 
 // await returns when the node is in the state.
 func (n *node) await(t *testing.T, want failover.State) {
 	t.Helper()
+	n.awaitHealth(t, func(h failover.Health) bool { return h.State == want })
+}
+
+// awaitHealth returns when the node's health is as wanted.
+func (n *node) awaitHealth(t *testing.T, wanted func(failover.Health) bool) {
+	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
-	for n.failover.Health(t.Context()).State != want {
+	for {
+		h := n.failover.Health(t.Context())
+		if wanted(h) {
+			return
+		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not %s: %+v", want, n.failover.Health(t.Context()))
+			t.Fatalf("health stays %+v", h)
 		}
 		time.Sleep(time.Millisecond)
 	}

@@ -78,19 +78,27 @@ func (j *journal) empty(o *Options, clock *perdure.Clock, dir string) (n int, er
 	defer func() { err = errors.Join(err, left.Close()) }()
 	ctx := context.Background()
 	merger := perdure.Merger{Backend: j.Backend, Clock: clock, Codec: o.Codec}
-	for records, err := range pages(ctx, left) {
+	for page, err := range pages(ctx, left) {
 		if err != nil {
 			return n, err
 		}
-		for _, merged := range merger.MergeAll(ctx, records) {
-			if merged.Err != nil {
+		j.unreadable += len(page.Unreadable)
+		var taken []perdure.Record
+		for i, merged := range merger.MergeAll(ctx, page.Records) {
+			switch {
+			case merged.Err == nil:
+				taken = append(taken, page.Records[i])
+			case errors.Is(merged.Err, perdure.ErrFormat):
+				j.unreadable++
+				o.Logger.Error("a journalled record cannot be taken over; it stays where it is", "dir", dir, "id", page.Records[i].ID, "error", merged.Err)
+			default:
 				return n, merged.Err
 			}
 		}
-		if err := left.Forget(ctx, records); err != nil {
+		if err := left.Forget(ctx, taken); err != nil {
 			return n, err
 		}
-		n += len(records)
+		n += len(taken)
 	}
 	return n, nil
 }

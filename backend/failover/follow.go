@@ -85,6 +85,7 @@ func (b *Backend) resync(ctx context.Context, front perdure.Backend) error {
 			if err != nil {
 				return err
 			}
+			b.passOver(&perdure.UnreadableError{IDs: page.Unreadable})
 			for i := range page.Records {
 				b.mirror.learn(&page.Records[i], perdure.Version{})
 			}
@@ -119,9 +120,13 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 		if attempt > 0 {
 			rest(ctx, staleWait)
 		}
-		records, _, err := b.load(ctx, front, slices.Collect(maps.Keys(wanted)))
+		records, err := front.Load(ctx, slices.Collect(maps.Keys(wanted)))
+		bad, err := perdure.AsUnreadable(err)
 		if err != nil {
 			return err
+		}
+		for id := range b.passOver(bad) {
+			delete(wanted, id)
 		}
 		for i := range records {
 			r := &records[i]

@@ -30,7 +30,8 @@ type Health struct {
 	MirrorWhole    bool  `json:"mirrorWhole"`  // it holds every session there is
 
 	Replayed    int64 `json:"replayed"`    // records merged after outages
-	Refused     int64 `json:"refused"`     // journalled records that the front store refuses
+	Refused     int64 `json:"refused"`     // records of journal and mirror that the front store refuses
+	Unreadable  int64 `json:"unreadable"`  // records of front store and journals that were met and cannot be read, up to about a thousand
 	Lost        int64 `json:"lost"`        // records that the front store had lost
 	FeedGaps    int64 `json:"feedGaps"`    // times the mirror fell off the feed
 	Transitions int64 `json:"transitions"` // changes of state
@@ -71,7 +72,8 @@ func (b *Backend) Health(ctx context.Context) Health {
 		State: st.state, Since: st.since, Reason: st.reason,
 		JournalDepth: depth, JournalBytes: bytes, JournalOldest: b.journal.age().Milliseconds(), JournalDurable: b.journal.durable,
 		MirrorRecords: mirror.Sessions, MirrorBytes: mirror.Bytes, MirrorAge: b.mirror.age().Milliseconds(), MirrorMissed: b.mirror.missed.Load(), MirrorWhole: b.mirror.knowsAll(),
-		Replayed: b.metrics.replayed.Load(), Refused: b.refused.len(), Lost: b.metrics.lost.Load(),
+		Replayed: b.metrics.replayed.Load(), Refused: b.refused.len() + b.barred.len(),
+		Unreadable: b.unreadable.len() + int64(b.journal.unreadable), Lost: b.metrics.lost.Load(),
 		FeedGaps: b.metrics.gaps.Load(), Transitions: b.metrics.transitions.Load(),
 	}
 	h.Fallback.Available = b.opts.Outage != OutageRefuse

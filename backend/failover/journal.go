@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,10 @@ type journal struct {
 	durable bool
 	oldest  atomic.Int64 // unix ms of the first entry since it was last empty
 	ends    ids          // of what is in it and is no session
+
+	// unreadable is how many records of it, and of journals that were taken over,
+	// cannot be read: they stay on the disk and are not merged.
+	unreadable int
 }
 
 func openJournal(o *Options, clock *perdure.Clock) (*journal, error) {
@@ -36,13 +41,14 @@ func openJournal(o *Options, clock *perdure.Clock) (*journal, error) {
 	if n, _ := j.depth(); n > 0 {
 		j.oldest.Store(o.Now().UnixMilli())
 	}
-	for records, err := range pages(context.Background(), b) {
+	for page, err := range pages(context.Background(), b) {
 		if err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
-		for i := range records {
-			if records[i].Kind != perdure.KindSession {
-				j.ends.add(records[i].ID)
+		j.unreadable += len(page.Unreadable)
+		for i := range page.Records {
+			if page.Records[i].Kind != perdure.KindSession {
+				j.ends.add(page.Records[i].ID)
 			}
 		}
 	}
@@ -71,23 +77,23 @@ func (j *journal) age() time.Duration {
 func (j *journal) noted() { j.oldest.CompareAndSwap(0, j.now().UnixMilli()) }
 
 // pages yields all records of a backend, in two passes: what ends sessions, then
-// the sessions.
-func pages(ctx context.Context, b *local.Backend) iter.Seq2[[]perdure.Record, error] {
-	return func(yield func([]perdure.Record, error) bool) {
+// the sessions. The first names those that cannot be read, too.
+func pages(ctx context.Context, b *local.Backend) iter.Seq2[perdure.Page, error] {
+	return func(yield func(perdure.Page, error) bool) {
 		for _, ends := range []bool{true, false} {
 			for q := (perdure.ScanQuery{Limit: recoveryPage, Dead: true}); ; {
 				page, err := b.Scan(ctx, q)
 				if err != nil {
-					yield(nil, err)
+					yield(perdure.Page{}, err)
 					return
 				}
-				var records []perdure.Record
-				for _, r := range page.Records {
-					if ends == (r.Kind != perdure.KindSession) {
-						records = append(records, r)
-					}
+				page.Records = slices.DeleteFunc(page.Records, func(r perdure.Record) bool {
+					return ends == (r.Kind == perdure.KindSession)
+				})
+				if !ends {
+					page.Unreadable = nil
 				}
-				if len(records) > 0 && !yield(records, nil) {
+				if len(page.Records)+len(page.Unreadable) > 0 && !yield(page, nil) {
 					return
 				}
 				if q.After = page.Next; q.After == "" {

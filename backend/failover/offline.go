@@ -73,6 +73,10 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 			continue
 		}
 		p, err := b.plan(ctx, st, batch)
+		if errors.Is(err, perdure.ErrFormat) {
+			results[i].Err = err
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

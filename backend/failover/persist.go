@@ -34,7 +34,7 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 		return err
 	}
 	defer store.Close()
-	for records, err := range pages(ctx, b.mirror.Backend) {
+	for page, err := range pages(ctx, b.mirror.Backend) {
 		if err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 			return nil
 		}
 		// An earlier outage may have left a copy, from before somebody was ended.
-		for _, merged := range b.merger(store).MergeAll(ctx, records) {
+		for _, merged := range b.merger(store).MergeAll(ctx, page.Records) {
 			if merged.Err != nil && !refusal(merged.Err) {
 				return merged.Err
 			}
@@ -52,7 +52,7 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 }
 
 func (b *Backend) openMirrorCopy(dir string) (*local.Backend, error) {
-	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, MaxClockSkew: max(b.opts.MaxClockSkew, mirrorSkew), FeedLength: 1, Now: b.opts.Now})
+	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, MaxClockSkew: max(b.opts.MaxClockSkew, mirrorSkew), FeedLength: 1, Now: b.opts.Now, Logger: b.opts.Logger})
 }
 
 // restoreMirror reads the copies that an outage left whose end nobody saw: of
@@ -78,12 +78,13 @@ func (b *Backend) learnCopy(dir string) error {
 		return err
 	}
 	defer store.Close()
-	for records, err := range pages(context.Background(), store) {
+	for page, err := range pages(context.Background(), store) {
 		if err != nil {
 			return err
 		}
-		for i := range records {
-			b.mirror.learn(&records[i], perdure.Version{})
+		b.mirror.missed.Add(int64(len(page.Unreadable)))
+		for i := range page.Records {
+			b.mirror.learn(&page.Records[i], perdure.Version{})
 		}
 	}
 	return nil

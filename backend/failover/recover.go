@@ -22,10 +22,11 @@ func (b *Backend) merger(front perdure.Backend) *perdure.Merger {
 }
 
 // claim merges what the journal holds of the ids, so that the front store can be
-// asked about them while the rest still waits.
+// asked about them while the rest still waits. What the journal holds and cannot
+// be read was counted when it was opened, and holds nobody up.
 func (b *Backend) claim(ctx context.Context, ids ...string) error {
 	records, err := b.journal.Load(ctx, ids)
-	if err != nil {
+	if _, err := perdure.AsUnreadable(err); err != nil {
 		return err
 	}
 	front := b.status.Load().front
@@ -168,11 +169,11 @@ func (b *Backend) forget(ctx context.Context, records []perdure.Record) error {
 // drain merges all that the journal holds, at the rate that the options allow.
 func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
 	pace := newPace(b.opts.RecoveryRate)
-	for records, err := range pages(ctx, b.journal.Backend) {
+	for page, err := range pages(ctx, b.journal.Backend) {
 		if err != nil {
 			return err
 		}
-		if err := b.settle(ctx, front, records, pace); err != nil {
+		if err := b.settle(ctx, front, page.Records, pace); err != nil {
 			return err
 		}
 	}
@@ -185,16 +186,16 @@ func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
 // It calls found before the first such merge of a page.
 func (b *Backend) reconcile(ctx context.Context, front perdure.Backend, found func()) error {
 	pace := newPace(b.opts.RecoveryRate)
-	for records, err := range pages(ctx, b.mirror.Backend) {
+	for page, err := range pages(ctx, b.mirror.Backend) {
 		if err != nil {
 			return err
 		}
-		merged, err := b.reconcilePage(ctx, front, records, found)
+		merged, err := b.reconcilePage(ctx, front, page.Records, found)
 		if err != nil {
 			return err
 		}
 		// To compare a record costs the server little beside a merge.
-		if err := pace.wait(ctx, merged+len(records)/20); err != nil {
+		if err := pace.wait(ctx, merged+len(page.Records)/20); err != nil {
 			return err
 		}
 	}
@@ -206,18 +207,23 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 	for i := range records {
 		ids[i] = records[i].ID
 	}
-	stored, unreadable, err := b.load(ctx, front, ids)
+	stored, err := front.Load(ctx, ids)
+	bad, err := perdure.AsUnreadable(err)
 	if err != nil {
 		return 0, err
 	}
+	unreadable := b.passOver(bad)
 	now := perdure.MillisOf(b.opts.Now())
 	var gone []perdure.Record
 	for i, r := range records {
+		if unreadable[r.ID] {
+			continue
+		}
 		held, behind := r, !stored[i].Exists()
 		if !behind {
 			held, behind = b.mirror.learn(&stored[i], perdure.Version{})
 		}
-		if behind && !unreadable[r.ID] && b.counts(&held, now) && !b.forsaken(&held) {
+		if behind && b.counts(&held, now) && !b.forsaken(&held) {
 			gone = append(gone, held)
 		}
 	}
@@ -228,11 +234,15 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 	for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(gone)) {
 		switch {
 		case refusal(merged.Err):
-			b.opts.Logger.Error("a record that the session store has lost cannot be given back", "id", gone[i].ID, "error", merged.Err)
+			if b.barred.add(gone[i].ID) {
+				b.opts.Logger.Error("a record that the session store has lost cannot be given back", "id", gone[i].ID, "error", merged.Err)
+			}
 			continue
 		case merged.Err != nil:
 			return 0, merged.Err
-		case merged.Changed:
+		}
+		b.barred.remove(gone[i].ID)
+		if merged.Changed {
 			b.metrics.lost.Add(1)
 		}
 		b.mirror.learn(&merged.Record, perdure.Version{})
@@ -247,25 +257,6 @@ func (b *Backend) counts(held *perdure.Record, now perdure.Millis) bool {
 		return held.Live(now)
 	}
 	return held.Exists() && now <= held.Horizon+perdure.Millis(b.opts.MaxClockSkew.Milliseconds())
-}
-
-// load is Load of the front store, but for records that cannot be read: one that
-// is damaged does not keep the others from being looked at.
-func (b *Backend) load(ctx context.Context, front perdure.Backend, ids []string) (records []perdure.Record, unreadable map[string]bool, err error) {
-	if records, err = front.Load(ctx, ids); !errors.Is(err, perdure.ErrFormat) {
-		return records, nil, err
-	}
-	records, unreadable = make([]perdure.Record, len(ids)), map[string]bool{}
-	for i, id := range ids {
-		switch records[i], err = front.Get(ctx, id); {
-		case errors.Is(err, perdure.ErrFormat):
-			unreadable[id] = true
-			b.opts.Logger.Warn("a stored record cannot be read and is left as it is", "id", id, "error", err)
-		case err != nil:
-			return nil, nil, err
-		}
-	}
-	return records, unreadable, nil
 }
 
 // recent reports whether the record was written or read within the window.

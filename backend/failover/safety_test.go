@@ -246,8 +246,12 @@ func TestOneDamagedRecord(t *testing.T) {
 	damaged, lost := n.create(t, "u"), n.create(t, "u")
 	shared.keep(func(_ context.Context, call string, ids ...string) error {
 		for _, id := range ids {
-			if id == damaged && (call == "get" || call == "load") {
+			switch {
+			case id != damaged:
+			case call == "get":
 				return fmt.Errorf("%w: %s", perdure.ErrFormat, id)
+			case call == "load":
+				return &perdure.UnreadableError{IDs: []string{id}, Err: perdure.ErrFormat}
 			}
 		}
 		return nil
@@ -374,6 +378,13 @@ func TestANearCacheOfWhoIsBack(t *testing.T) {
 	front := nearby{shared, &sync.Map{}}
 	id := newNode(t, shared, failover.Options{}).create(t, "u")
 	before := stored(t, shared.Backend, id)
+	looks := make(chan struct{}, 100)
+	shared.keep(func(_ context.Context, call string, _ ...string) error {
+		if call == "changes" {
+			looks <- struct{}{}
+		}
+		return nil
+	})
 	b, err := failover.Open(t.Context(), failover.Options{
 		Open: func(context.Context) (perdure.Backend, error) { return front, nil }, HealthCheckInterval: time.Hour, RetryDelay: time.Hour,
 	})
@@ -381,6 +392,9 @@ func TestANearCacheOfWhoIsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
+	<-looks
+	<-looks // the mirror was compared with the front store before this one
+	shared.keep(nil)
 	tomb := perdure.Record{ID: id, Header: perdure.Header{Kind: perdure.KindTombstone, Reason: perdure.ReasonLogout, Version: perdure.NewClock(nil).Tick()}}
 	if _, err := b.Apply(t.Context(), []perdure.Batch{{{Op: perdure.OpRemove, Record: tomb}}}); err != nil {
 		t.Fatal(err)

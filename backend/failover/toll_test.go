@@ -2,6 +2,7 @@ package failover_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -42,10 +43,18 @@ func (t toll) Get(ctx context.Context, id string) (perdure.Record, error) {
 }
 
 func (t toll) Load(ctx context.Context, ids []string) ([]perdure.Record, error) {
-	if err := t.pass(ctx, "load", ids...); err != nil {
+	err := t.pass(ctx, "load", ids...)
+	bad, other := perdure.AsUnreadable(err)
+	if other != nil {
 		return nil, err
 	}
-	return t.Backend.Load(ctx, ids)
+	records, failed := t.Backend.Load(ctx, ids)
+	for i := range records {
+		if bad.Set()[ids[i]] {
+			records[i] = perdure.Record{}
+		}
+	}
+	return records, errors.Join(failed, err)
 }
 
 // Apply is "merge" where a session is merged, else "apply".

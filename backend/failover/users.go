@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +31,8 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 			if !b.mirror.knowsAll() {
 				return perdure.Page{}, b.unavailable(st, "what this process holds of a user may not be all")
 			}
-			if err := b.seedUser(ctx, st, user); err != nil {
+			unreadable, err := b.seedUser(ctx, st, user)
+			if err != nil {
 				return perdure.Page{}, err
 			}
 			after, err := b.resume(st, after, journalPage)
@@ -38,6 +40,9 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 				return perdure.Page{}, err
 			}
 			page, err := b.journal.ListUser(ctx, user, after, limit)
+			if page.Next == "" {
+				page.Unreadable = unreadable
+			}
 			return mark(page, journalPage), err
 		},
 	})
@@ -71,6 +76,7 @@ func (b *Backend) resume(st *status, after, origin string) (string, error) {
 
 // agreeAll puts right what a page lists, and takes out what is known to be dead.
 func (b *Backend) agreeAll(ctx context.Context, st *status, page *perdure.Page) error {
+	b.passOver(&perdure.UnreadableError{IDs: page.Unreadable})
 	for i := range page.Records {
 		r, err := b.agree(ctx, st, page.Records[i].ID, page.Records[i])
 		if err != nil {
@@ -99,7 +105,8 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 			if err := b.writable(st); err != nil {
 				return perdure.UserRemoved{}, err
 			}
-			if err := b.seedUser(ctx, st, r.Epoch.User); err != nil {
+			unreadable, err := b.seedUser(ctx, st, r.Epoch.User)
+			if err != nil {
 				return perdure.UserRemoved{}, err
 			}
 			if err := b.mergeable(&perdure.Write{Op: perdure.OpPut, Record: r.Epoch}); err != nil {
@@ -111,6 +118,9 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 				return removed, b.journalFailed(err)
 			}
 			b.journal.noted()
+			if removed.Next == "" {
+				removed.Unreadable = unreadable
+			}
 			return marked(removed, journalPage), nil
 		},
 	})
@@ -147,20 +157,25 @@ func (b *Backend) learnRemoval(r *perdure.UserRemoval, removed *perdure.UserRemo
 	b.mirror.learn(&r.Epoch, r.Base)
 }
 
-// seedUser puts what the mirror holds of the user into the journal.
-func (b *Backend) seedUser(ctx context.Context, st *status, user perdure.UserKey) error {
+// seedUser puts what the mirror holds of the user into the journal. It returns the
+// ids of sessions of which the journal holds something that cannot be read.
+func (b *Backend) seedUser(ctx context.Context, st *status, user perdure.UserKey) (unreadable []string, err error) {
 	var seeds []perdure.Batch
 	if _, err := b.seed(ctx, st, &seeds, perdure.EpochID(user)); err != nil {
-		return err
+		return nil, err
 	}
 	for after := ""; ; {
 		page, err := b.mirror.ListUser(ctx, user, after, recoveryPage)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, r := range page.Records {
-			if _, err := b.seed(ctx, st, &seeds, r.ID); err != nil {
-				return err
+			_, err := b.seed(ctx, st, &seeds, r.ID)
+			switch {
+			case errors.Is(err, perdure.ErrFormat):
+				unreadable = append(unreadable, r.ID)
+			case err != nil:
+				return nil, err
 			}
 		}
 		if after = page.Next; after == "" {
@@ -168,19 +183,19 @@ func (b *Backend) seedUser(ctx context.Context, st *status, user perdure.UserKey
 		}
 	}
 	if len(seeds) == 0 {
-		return nil
+		return unreadable, nil
 	}
 	seeded, err := b.journal.Apply(ctx, seeds)
 	if err != nil {
-		return b.journalFailed(err)
+		return nil, b.journalFailed(err)
 	}
 	b.journal.noted()
 	for i := range seeded {
 		if seeded[i].Err != nil {
-			return seeded[i].Err
+			return nil, seeded[i].Err
 		}
 	}
-	return nil
+	return unreadable, nil
 }
 
 // Scan returns a page of all records. Offline, only a full mirror has them.

@@ -46,7 +46,8 @@ type Backend struct {
 	// The rest is there with a directory only.
 	file       *file
 	committer  *committer
-	unreadable map[string]error // by id, each an ErrFormat; fixed by Open
+	unreadable map[string]error             // by id, each an ErrFormat; fixed by Open
+	passedOver [perdure.Partitions][]string // the ids of unreadable, in order
 }
 
 var (
@@ -94,6 +95,8 @@ func (b *Backend) load() error {
 	return b.file.each(func(id string, r *perdure.Record, err error) {
 		if err != nil {
 			b.unreadable[id] = err
+			p := perdure.PartitionOf(id)
+			b.passedOver[p] = append(b.passedOver[p], id)
 			b.opts.Logger.Error("a stored record cannot be read: it stays in the data file and is not served", "error", err)
 			return
 		}
@@ -118,15 +121,16 @@ func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, err
 	if err := b.ready(ctx); err != nil {
 		return nil, err
 	}
+	var bad perdure.UnreadableError
 	records := make([]perdure.Record, len(ids))
 	for i, id := range ids {
 		if r := b.record(id); r != nil {
 			records[i] = *r
 		} else if err := b.unreadable[id]; err != nil {
-			return nil, err
+			bad.Add(id, err)
 		}
 	}
-	return records, nil
+	return records, bad.OrNil()
 }
 
 // Apply carries out batches. With a directory, those of one call share an fsync

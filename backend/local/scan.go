@@ -9,7 +9,8 @@ import (
 )
 
 // Scan returns a page of records in the order of partition, then id. The cursor
-// stands for the last of them: it means the same after a restart.
+// stands for the last of them: it means the same after a restart. Of what cannot
+// be read the kind is not known: it is named with and without Dead.
 func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, error) {
 	if err := b.ready(ctx); err != nil {
 		return perdure.Page{}, err
@@ -40,13 +41,31 @@ func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, 
 		for _, r := range records {
 			page.Records = append(page.Records, *r)
 		}
-		left -= len(records)
-		if left == 0 && (more || p+1 < q.To) {
-			page.Next = writeCursor(records[len(records)-1].ID)
+		last := ""
+		if left -= len(records); left == 0 && (more || p+1 < q.To) {
+			last = records[len(records)-1].ID
+			page.Next = writeCursor(last)
+		}
+		page.Unreadable = append(page.Unreadable, between(b.passedOver[p], after, last)...)
+		if page.Next != "" {
 			break
 		}
 	}
 	return page, nil
+}
+
+// between is those of ids, which are in order, after one and up to another, or to
+// the end where that is empty.
+func between(ids []string, after, last string) []string {
+	end := len(ids)
+	from, found := slices.BinarySearch(ids, after)
+	if found {
+		from++
+	}
+	if last != "" {
+		end, _ = slices.BinarySearch(ids, last) // no record has the id of one of these
+	}
+	return ids[from:max(from, end)]
 }
 
 // page is the first records of the shard after an id, and whether there are

@@ -22,7 +22,8 @@ func pageLimit(n int) int {
 }
 
 // ListUser returns a page of the user's sessions in the order of their ids. The
-// cursor stands for the last id.
+// cursor stands for the last id. Whose those are that cannot be read is not known:
+// Scan names them.
 func (b *Backend) ListUser(ctx context.Context, k perdure.UserKey, after string, limit int) (perdure.Page, error) {
 	if err := b.ready(ctx); err != nil {
 		return perdure.Page{}, err

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -79,13 +80,19 @@ func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, err
 	if err != nil {
 		return nil, err
 	}
+	var bad perdure.UnreadableError
 	for n, i := range missing {
-		if records[i], err = record(ids[i], replies[n]); err != nil {
+		records[i], err = record(ids[i], replies[n])
+		switch {
+		case errors.Is(err, perdure.ErrFormat):
+			bad.Add(ids[i], err)
+		case err != nil:
 			return nil, err
+		default:
+			b.near.put(stamps[n], records[i])
 		}
-		b.near.put(stamps[n], records[i])
 	}
-	return records, nil
+	return records, bad.OrNil()
 }
 
 // carryReads gets the keys of all parcels with one MGET.

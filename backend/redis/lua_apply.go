@@ -175,7 +175,7 @@ local function remove(k, a)
   local s, mark = K[k+1], A[a+2]
   local cur = call('GET', s)
   if not cur then return plant(k, a) end
-  if byte(known(cur), 2) ~= 1 then return ended(s, cur) end
+  if byte(whole(cur), 2) ~= 1 then return ended(s, cur) end
   local horizon = unpack6('>I6', cur, 34) + skew
   local user, id = sub(cur, 52, 73), sub(s, before_id)
   call('ZREM', K[k+2], id)

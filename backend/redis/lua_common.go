@@ -14,9 +14,17 @@ const luaCommon = `
 local call, unpack6 = redis.call, struct.unpack
 local sub, byte = string.sub, string.byte
 
--- known returns a stored value, or ends the work on one that it cannot read.
+-- known returns a stored value or its header, or ends the work on one that it
+-- cannot read.
 local function known(value)
-  if byte(value, 1) ~= 1 or #value < 73 then error('PERDUREFORMAT', 0) end
+  local kind = byte(value, 2)
+  if byte(value, 1) ~= 1 or #value < 73 or kind < 1 or kind > 3 then error('PERDUREFORMAT', 0) end
+  return value
+end
+
+-- whole is known for a stored value of which more than the header is needed.
+local function whole(value)
+  if #known(value) < 74 + (byte(value, 74) or 0) then error('PERDUREFORMAT', 0) end
   return value
 end
 

@@ -2,8 +2,8 @@ package redis
 
 // luaPage returns pages of indexes with the records that they name: for each the
 // number of members looked at, the last one and its score if there may be more,
-// then members and records in turn. A record that is not in the partition is
-// false.
+// then members and what is stored under them in turn, readable or not: false for
+// nothing in the partition.
 //
 //	KEYS index, …
 //	ARGV for each index: prefix of records, score and member after which to begin,
@@ -22,7 +22,6 @@ local function page(index, prefix, score, member, limit)
     out[3] = call('ZSCORE', index, out[2])
   end
   for i, value in ipairs(values(prefix, names)) do
-    if value then known(value) end
     out[2 * i + 2] = names[i]
     out[2 * i + 3] = value
   end
@@ -41,9 +40,9 @@ return pages
 // luaRevoke puts the epoch of a user, unless it stands already, and ends a page
 // of the user's sessions. It returns the outcome with the epoch that stands in
 // the way; or the outcome, the server's time, the number of members looked at,
-// the last one with its score, how many records could not be read, the ended
-// sessions as ids and records in turn, and the ids that are not in this
-// partition, each with false.
+// the last one with its score, and then in turn ids and the session that was
+// ended, false where it is not in this partition, or nothing of a record that
+// cannot be read and was left.
 //
 //	KEYS epoch, user index, expiry index, tombstone index, feed
 //	ARGV length of the feed, skew bound, caller's time, epoch, base, reap, due,
@@ -69,7 +68,7 @@ local from = seek(K[2], A[12], A[13])
 local found = call('ZRANGE', K[2], from, from + A[14] - 1, 'WITHSCORES')
 local names = {}
 for i = 1, #found, 2 do names[#names + 1] = found[i] end
-local out = {1, now, #names, found[#found - 1] or '', found[#found] or '', 0}
+local out = {1, now, #names, found[#found - 1] or '', found[#found] or ''}
 
 local function finish(id, session)
   local horizon = unpack6('>I6', session, 34) + skew
@@ -92,8 +91,9 @@ return publishing(K[5], length, function()
     local native = #id == 24 and sub(id, 1, 2) == A[11]
     if spare[id] then
       -- stays
-    elseif value and not pcall(known, value) then
-      out[6] = out[6] + 1
+    elseif value and not pcall(whole, value) then
+      out[#out + 1] = id
+      out[#out + 1] = ''
     elseif value and byte(value, 2) == 1 then
       finish(id, value)
       out[#out + 1] = id

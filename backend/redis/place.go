@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -58,10 +59,16 @@ func pageLimit(n int) int {
 
 // listing is a page of an index.
 type listing struct {
-	looked int              // how many members there were on it
-	last   place            // the last of them
-	ids    []string         // those of members
-	values []perdure.Record // aligned with ids; zero where the partition has no record
+	looked int   // how many members there were on it
+	last   place // the last of them
+	found
+}
+
+// found is what is stored under ids.
+type found struct {
+	ids        []string
+	values     []perdure.Record // aligned with ids; zero where the partition has no record
+	unreadable []string         // ids of records that cannot be read; they are not in ids
 }
 
 // pageArgs are the arguments of luaPage for one index.
@@ -123,7 +130,7 @@ func (b *Backend) readListing(reply rueidis.RedisMessage) (l listing, err error)
 	if l.last, err = readPlace(parts[1:3]); err != nil {
 		return l, err
 	}
-	l.ids, l.values, err = readRecords(parts[3:])
+	l.found, err = readRecords(parts[3:])
 	return l, err
 }
 
@@ -135,18 +142,22 @@ func readPlace(parts []rueidis.RedisMessage) (p place, err error) {
 }
 
 // readRecords reads ids and records in turn.
-func readRecords(parts []rueidis.RedisMessage) (ids []string, records []perdure.Record, err error) {
-	ids, records = make([]string, 0, len(parts)/2), make([]perdure.Record, 0, len(parts)/2)
+func readRecords(parts []rueidis.RedisMessage) (f found, err error) {
+	f.ids, f.values = make([]string, 0, len(parts)/2), make([]perdure.Record, 0, len(parts)/2)
 	for i := 0; i+1 < len(parts); i += 2 {
 		id, err := parts[i].ToString()
 		if err != nil {
-			return nil, nil, failure(err)
+			return found{}, failure(err)
 		}
 		r, err := record(id, parts[i+1])
-		if err != nil {
-			return nil, nil, err
+		switch {
+		case errors.Is(err, perdure.ErrFormat):
+			f.unreadable = append(f.unreadable, id)
+		case err != nil:
+			return found{}, err
+		default:
+			f.ids, f.values = append(f.ids, id), append(f.values, r)
 		}
-		ids, records = append(ids, id), append(records, r)
 	}
-	return ids, records, nil
+	return f, nil
 }

@@ -35,11 +35,10 @@ func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, 
 			return perdure.Page{}, err
 		}
 	}
-	page := perdure.Page{Records: c.records}
 	if c.at.partition < q.To {
-		page.Next = c.at.String()
+		c.found.Next = c.at.String()
 	}
-	return page, nil
+	return c.found, nil
 }
 
 // pager makes one page of a scan.
@@ -48,7 +47,7 @@ type pager struct {
 	query   *perdure.ScanQuery
 	at      station // where to go on
 	left    int     // records to come
-	records []perdure.Record
+	found   perdure.Page
 }
 
 // lookAhead is how many indexes a scan counts while it reads one.
@@ -127,9 +126,10 @@ func (c *pager) take(s station, asked int, result rueidis.RedisResult) (full boo
 	}
 	for _, r := range l.values {
 		if r.Exists() && (r.Kind == perdure.KindSession) != s.dead {
-			c.records = append(c.records, r)
+			c.found.Records = append(c.found.Records, r)
 		}
 	}
+	c.found.Unreadable = append(c.found.Unreadable, l.unreadable...)
 	if c.at = s.next(c.query.Dead); l.looked == asked {
 		c.at = s
 		c.at.place = l.last

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/perdure/perdure"
@@ -27,7 +28,7 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 	if err := b.loadForeign(ctx, user, &l); err != nil {
 		return perdure.Page{}, err
 	}
-	page := perdure.Page{Records: make([]perdure.Record, 0, len(l.values))}
+	page := perdure.Page{Records: make([]perdure.Record, 0, len(l.values)), Unreadable: l.unreadable}
 	for _, r := range l.values {
 		if r.Kind == perdure.KindSession && r.User == user {
 			page.Records = append(page.Records, r)
@@ -56,7 +57,11 @@ func (b *Backend) loadForeign(ctx context.Context, user perdure.UserKey, l *list
 		return err
 	}
 	for n, i := range at {
-		if l.values[i], err = record(l.ids[i], replies[n]); err != nil {
+		l.values[i], err = record(l.ids[i], replies[n])
+		switch {
+		case errors.Is(err, perdure.ErrFormat):
+			l.unreadable = append(l.unreadable, l.ids[i])
+		case err != nil:
 			return err
 		}
 	}
@@ -64,8 +69,7 @@ func (b *Backend) loadForeign(ctx context.Context, user perdure.UserKey, l *list
 }
 
 // RemoveUser puts the epoch and ends a page of the user's sessions: one round
-// trip, and others where ids on it lie in other partitions than the user. A
-// record that cannot be read is left, and reported when the others have ended.
+// trip, and others where ids on it lie in other partitions than the user.
 func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.UserRemoved, error) {
 	if err := b.link.ready(ctx); err != nil {
 		return perdure.UserRemoved{}, err
@@ -93,12 +97,7 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 	if answer.looked == limit {
 		answer.Next = answer.last.String()
 	}
-	if err := b.endForeign(ctx, &r, &answer); err != nil {
-		return answer.UserRemoved, err
-	}
-	if answer.unreadable > 0 {
-		err = refusal("PERDUREFORMAT")
-	}
+	err = b.endForeign(ctx, &r, &answer)
 	return answer.UserRemoved, err
 }
 
@@ -123,10 +122,9 @@ func (b *Backend) revokeCall(r *perdure.UserRemoval, from place, limit int) call
 // revoked is the reply of luaRevoke.
 type revoked struct {
 	perdure.UserRemoved
-	looked     int
-	last       place
-	unreadable int
-	elsewhere  []string // ids that are not in the user's partition
+	looked    int
+	last      place
+	elsewhere []string // ids that are not in the user's partition
 }
 
 func (b *Backend) readRevoked(r *perdure.UserRemoval, result rueidis.RedisResult) (answer revoked, err error) {
@@ -146,27 +144,26 @@ func (b *Backend) readRevoked(r *perdure.UserRemoval, result rueidis.RedisResult
 		answer.Stored, err = record(r.Epoch.ID, parts[1])
 		return answer, err
 	}
-	if len(parts) < 6 {
+	if len(parts) < 5 {
 		return answer, failure(errGarbage)
 	}
-	for at, number := range map[int]*int{2: &answer.looked, 5: &answer.unreadable} {
-		n, err := parts[at].ToInt64()
-		if err != nil {
-			return answer, failure(err)
-		}
-		*number = int(n)
+	looked, err := parts[2].ToInt64()
+	if err != nil {
+		return answer, failure(err)
 	}
+	answer.looked = int(looked)
 	if answer.last, err = readPlace(parts[3:5]); err != nil {
 		return answer, err
 	}
-	ids, records, err := readRecords(parts[6:])
-	for i, session := range records {
+	f, err := readRecords(parts[5:])
+	for i, session := range f.values {
 		if session.Exists() {
 			answer.Removed = append(answer.Removed, session)
 		} else {
-			answer.elsewhere = append(answer.elsewhere, ids[i])
+			answer.elsewhere = append(answer.elsewhere, f.ids[i])
 		}
 	}
+	answer.Unreadable = f.unreadable
 	return answer, err
 }
 
@@ -176,27 +173,30 @@ func (b *Backend) endForeign(ctx context.Context, r *perdure.UserRemoval, answer
 	var batches []perdure.Batch
 	var calls []call
 	for _, id := range answer.elsewhere {
-		if foreign(id, r.Epoch.User) {
-			tomb := perdure.Record{ID: id, Header: r.Epoch.Header}
-			tomb.Kind, tomb.Reason = perdure.KindTombstone, r.Reason
-			batches = append(batches, perdure.Batch{{Op: perdure.OpRemove, Record: tomb, Plant: true}})
+		if !foreign(id, r.Epoch.User) {
+			calls = append(calls, b.unindexCall(id, r.Epoch.User))
+			continue
 		}
-		calls = append(calls, b.unindexCall(id, r.Epoch.User))
-	}
-	if len(calls) == 0 {
-		return nil
+		tomb := perdure.Record{ID: id, Header: r.Epoch.Header}
+		tomb.Kind, tomb.Reason = perdure.KindTombstone, r.Reason
+		batches = append(batches, perdure.Batch{{Op: perdure.OpRemove, Record: tomb, Plant: true}})
 	}
 	results, err := b.Apply(ctx, batches)
 	if err != nil {
 		return err
 	}
-	for _, result := range results {
-		if result.Err != nil {
+	for i, result := range results {
+		id := batches[i][0].Record.ID
+		switch {
+		case errors.Is(result.Err, perdure.ErrFormat):
+			answer.Unreadable = append(answer.Unreadable, id)
+			continue
+		case result.Err != nil:
 			return result.Err
-		}
-		if result.Outcome == perdure.Applied {
+		case result.Outcome == perdure.Applied:
 			answer.Removed = append(answer.Removed, result.Stored)
 		}
+		calls = append(calls, b.unindexCall(id, r.Epoch.User))
 	}
 	_, err = b.link.do(ctx, calls...)
 	return err

@@ -111,6 +111,7 @@ func (a *app) printFacts(r *archive.Report) error {
 		if totals.Records() == 0 {
 			totals = f.Totals
 		}
+		totals.Unreadable = f.Unreadable
 	}
 	if r.Format != "" {
 		printTotals(w, totals)

@@ -36,7 +36,8 @@ func (a *app) backup() *cobra.Command {
 		Short: "Save all sessions in a file",
 		Long: `Save all sessions of a store in a file, while it is in use: who logs out while
 the backup is made is logged out in it. The file is there when all of it is, with
-mode 0600, and never in the place of another unless --replace says so.
+mode 0600, and never in the place of another unless --replace says so. Records
+that cannot be read are left out and named; the exit code is then 3.
 
 Sessions are secrets: encrypt the file with --recipient or --passphrase-file. It
 is then an age file.`,
@@ -94,7 +95,18 @@ func (a *app) save(ctx context.Context, i *factory.Instance, s *saving) error {
 	return a.printSaved(a.stdout, &summary, s.out)
 }
 
+// printSaved says what is in the file. It returns an error where not all is.
 func (a *app) printSaved(out io.Writer, s *archive.Summary, name string) error {
+	if err := a.printSummary(out, s, name); err != nil {
+		return err
+	}
+	if n := s.Footer.Unreadable; n > 0 {
+		return partialError{fmt.Errorf("%s stored records cannot be read and are not in the backup: they are damaged, or of a later release", humanize.Comma(n))}
+	}
+	return nil
+}
+
+func (a *app) printSummary(out io.Writer, s *archive.Summary, name string) error {
 	if a.json {
 		return json.NewEncoder(out).Encode(s)
 	}
@@ -103,6 +115,9 @@ func (a *app) printSaved(out io.Writer, s *archive.Summary, name string) error {
 	fmt.Fprintf(w, "size\t%s\n", humanize.IBytes(uint64(s.Bytes)))
 	printTotals(w, s.Footer.Totals)
 	fmt.Fprintf(w, "took\t%v\n", s.Footer.FinishedAt.Sub(s.Header.StartedAt).Round(time.Millisecond))
+	for _, id := range s.Unreadable {
+		fmt.Fprintf(w, "not saved\t%s\n", id)
+	}
 	return w.Flush()
 }
 
@@ -112,6 +127,9 @@ func printTotals(w io.Writer, t archive.Totals) {
 	fmt.Fprintf(w, "epochs\t%s\n", humanize.Comma(t.Epochs))
 	if t.Expired > 0 {
 		fmt.Fprintf(w, "expired\t%s\n", humanize.Comma(t.Expired))
+	}
+	if t.Unreadable > 0 {
+		fmt.Fprintf(w, "unreadable\t%s\n", humanize.Comma(t.Unreadable))
 	}
 	if t.Rescans > 0 {
 		fmt.Fprintf(w, "scanned again\t%d\n", t.Rescans)

@@ -45,19 +45,20 @@ func (d daemon) get(ctx context.Context, id string) (session, error) {
 	return fromDaemon(reply.GetSession())
 }
 
-func (d daemon) list(ctx context.Context, user, token string) (page []session, next string, err error) {
+func (d daemon) list(ctx context.Context, user, token string) (listed, error) {
 	reply, err := d.client.ListSessions(ctx, &perdurev1.ListSessionsRequest{UserId: user, PageSize: listPage, PageToken: token})
 	if err != nil {
-		return nil, "", d.failed(err)
+		return listed{}, d.failed(err)
 	}
+	page := listed{unreadable: reply.GetUnreadable(), next: reply.GetNextPageToken()}
 	for _, s := range reply.GetSessions() {
 		one, err := fromDaemon(s)
 		if err != nil {
-			return nil, "", err
+			return listed{}, err
 		}
-		page = append(page, one)
+		page.sessions = append(page.sessions, one)
 	}
-	return page, reply.GetNextPageToken(), nil
+	return page, nil
 }
 
 func (d daemon) revoke(ctx context.Context, id string) (bool, error) {

@@ -16,7 +16,8 @@ func (a *app) list() *cobra.Command {
 		Use:   "list",
 		Short: "List live sessions",
 		Long: `List all live sessions, or those of one user, page by page: memory stays flat
-whatever the number. With --json, one session a line.`,
+whatever the number. With --json, one session a line. Sessions that cannot be read
+are named on stderr; the exit code is then 3.`,
 		Example: `  perdure list --user ada
   perdure list --json --store redis://127.0.0.1:6379 | jq -r .userId | sort | uniq -c`,
 		Args: cobra.NoArgs,
@@ -35,14 +36,15 @@ whatever the number. With --json, one session a line.`,
 
 func (a *app) listAll(ctx context.Context, s sessions, user string) error {
 	table := a.newTable("ID", "USER", "USERNAME", "ROLES", "CREATED", "EXPIRES", "LAST ACCESS")
-	n := 0
+	n, unreadable := 0, 0
 	for token := ""; ; {
-		page, next, err := s.list(ctx, user, token)
+		page, err := s.list(ctx, user, token)
 		if err != nil {
 			return err
 		}
-		n += len(page)
-		for _, session := range page {
+		n += len(page.sessions)
+		unreadable += len(page.unreadable)
+		for _, session := range page.sessions {
 			if err := table.add(session); err != nil {
 				return err
 			}
@@ -50,9 +52,15 @@ func (a *app) listAll(ctx context.Context, s sessions, user string) error {
 		if err := table.flush(); err != nil {
 			return err
 		}
-		if token = next; token == "" {
+		for _, id := range page.unreadable {
+			fmt.Fprintf(a.stderr, "cannot be read: %s\n", printable(id))
+		}
+		if token = page.next; token == "" {
 			break
 		}
+	}
+	if unreadable > 0 {
+		return partialError{fmt.Errorf("%d stored sessions cannot be read and are not in the list: they are damaged, or of a later release", unreadable)}
 	}
 	if n == 0 && !a.json {
 		fmt.Fprintln(a.stderr, "no sessions")

@@ -17,14 +17,20 @@ import (
 type sessions interface {
 	// get returns a live session, or not found.
 	get(ctx context.Context, id string) (session, error)
-	// list returns a page of all sessions, or of those of one user, and the
-	// token of the next page, empty at the end.
-	list(ctx context.Context, user, token string) (page []session, next string, err error)
+	// list returns a page of all sessions, or of those of one user.
+	list(ctx context.Context, user, token string) (listed, error)
 	// revoke ends a session and reports whether it was live.
 	revoke(ctx context.Context, id string) (bool, error)
 	// revokeUser ends the sessions of a user but for some, and counts them.
 	revokeUser(ctx context.Context, user string, except []string) (int, error)
 	close() error
+}
+
+// listed is a page of sessions.
+type listed struct {
+	sessions   []session
+	unreadable []string // ids of those that are stored and cannot be read
+	next       string   // the token of the next page; empty at the end
 }
 
 // session is a session as the verbs print it; its JSON is a contract.
@@ -83,19 +89,21 @@ func (s store) get(ctx context.Context, id string) (session, error) {
 	return fromStore(found)
 }
 
-func (s store) list(ctx context.Context, user, token string) (page []session, next string, err error) {
+func (s store) list(ctx context.Context, user, token string) (listed, error) {
 	found, err := s.List(ctx, perdure.ListQuery{UserID: user, PageSize: listPage, PageToken: token})
 	if err != nil {
-		return nil, "", err
+		return listed{}, err
 	}
+	page := listed{unreadable: found.Unreadable, next: found.NextPageToken}
 	for _, f := range found.Sessions {
 		one, err := fromStore(f)
-		if err != nil {
-			return nil, "", err
+		if err != nil || !json.Valid(one.Metadata) {
+			page.unreadable = append(page.unreadable, f.ID)
+			continue
 		}
-		page = append(page, one)
+		page.sessions = append(page.sessions, one)
 	}
-	return page, found.NextPageToken, nil
+	return page, nil
 }
 
 func (s store) revoke(ctx context.Context, id string) (bool, error) { return s.Revoke(ctx, id) }
