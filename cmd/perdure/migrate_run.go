@@ -109,8 +109,11 @@ func (a *app) move(ctx context.Context, c *cobra.Command, m *moving, r *runFlags
 	}
 	end()
 	out.Seconds = out.Result.Duration.Seconds()
-	if err == nil || errors.Is(err, migrate.ErrIncomplete) {
-		return errors.Join(err, a.printMoved(out))
+	if errors.Is(err, migrate.ErrIncomplete) {
+		return errors.Join(partialError{err}, a.printMoved(out))
+	}
+	if err == nil {
+		return a.printMoved(out)
 	}
 	return a.unfinished(c, o.Checkpoint, err)
 }

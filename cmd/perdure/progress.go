@@ -12,11 +12,12 @@ import (
 // status is how far a long job is.
 type status struct {
 	phase    string
-	done     int64 // sessions of this phase
-	expected int64 // about how many there will be; 0 where nobody knows
+	unit     string // what is counted; "sessions" where it does not say
+	done     int64  // units of this phase
+	expected int64  // about how many there will be; 0 where nobody knows
 	bytes    int64
 	errors   int64
-	rate     float64       // sessions a second
+	rate     float64       // units a second
 	left     time.Duration // about; 0 where nobody knows
 	waiting  error         // why it stands still
 }
@@ -45,6 +46,9 @@ func (p *progress) show(s status) {
 		return
 	}
 	fresh := s.phase != p.phase
+	if s.unit == "" {
+		s.unit = "sessions"
+	}
 	if p.phase = s.phase; p.bars {
 		p.draw(s, fresh)
 		return
@@ -74,7 +78,7 @@ func (p *progress) draw(s status, fresh bool) {
 			most = -1 // a spinner
 		}
 		p.bar = progressbar.NewOptions64(most,
-			progressbar.OptionSetWriter(p.out), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("sessions"),
+			progressbar.OptionSetWriter(p.out), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(s.unit),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish())
 	}
 	if s.expected > 0 {
@@ -110,9 +114,9 @@ func (s status) size() string {
 func (s status) String() string {
 	text := s.phase + ": " + humanize.Comma(s.done)
 	if s.expected > 0 {
-		text += fmt.Sprintf(" of about %s sessions (%d%%)", humanize.Comma(s.expected), min(100, 100*s.done/s.expected))
+		text += fmt.Sprintf(" of about %s %s (%d%%)", humanize.Comma(s.expected), s.unit, min(100, 100*s.done/s.expected))
 	} else {
-		text += " sessions"
+		text += " " + s.unit
 	}
 	text += fmt.Sprintf("%s, %s/s", s.size(), humanize.Comma(int64(s.rate)))
 	if s.left > 0 {

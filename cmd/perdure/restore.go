@@ -58,9 +58,11 @@ func (a *app) bringBack(c *cobra.Command, o *opening, options archive.RestoreOpt
 	if err := a.mustBeStore(c); err != nil {
 		return err
 	}
-	options.Progress = a.movement()
+	tell, end := a.archiving()
+	options.Progress = tell
 	return a.withFile(o, func(f *archive.File) error {
-		if _, err := f.Verify(c.Context(), options.Progress); err != nil {
+		_, err := f.Verify(c.Context(), tell)
+		if end(); err != nil {
 			if err = explain(err, o); errors.Is(err, archive.ErrDamaged) && !o.salvage {
 				err = fmt.Errorf("%w\nnothing was written; --salvage restores what is whole in it", err)
 			}
@@ -68,7 +70,7 @@ func (a *app) bringBack(c *cobra.Command, o *opening, options archive.RestoreOpt
 		}
 		return a.useStore(c, !options.DryRun, func(ctx context.Context, i *factory.Instance) error {
 			done, err := f.Restore(ctx, &perdure.Merger{Backend: i.Backend(), Clock: perdure.NewClock(nil)}, options)
-			if err != nil {
+			if end(); err != nil {
 				return fmt.Errorf("%w\n%s sessions were restored before that; run it again: that is safe", err, humanize.Comma(done.Restored))
 			}
 			if err := a.printRestored(&done); err != nil {
