@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/perdure/perdure/archive"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 func (a *app) archive() *cobra.Command {
@@ -124,13 +125,13 @@ func (a *app) printFacts(r *archive.Report) error {
 	fmt.Fprintf(w, "format\t%s\n", format)
 	fmt.Fprintf(w, "size\t%s\n", humanize.IBytes(uint64(r.Size)))
 	if h := r.Header; h != nil {
-		fmt.Fprintf(w, "source\t%s\n", printable(h.Source))
+		fmt.Fprintf(w, "source\t%s\n", printable.Text(h.Source))
 		fmt.Fprintf(w, "begun\t%s\n", moment(h.StartedAt))
 	}
 	totals := r.Found
 	if f := r.Footer; f != nil {
 		fmt.Fprintf(w, "finished\t%s\n", moment(f.FinishedAt))
-		fmt.Fprintf(w, "digest\t%s\n", printable(f.Digest))
+		fmt.Fprintf(w, "digest\t%s\n", printable.Text(f.Digest))
 		if totals.Records() == 0 {
 			totals = f.Totals
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/perdure/perdure/internal/printable"
 	"github.com/perdure/perdure/migrate"
 )
 
@@ -183,7 +184,7 @@ func (a *app) printMoved(m moved) error {
 
 func printFailures(w io.Writer, failures []migrate.Failure) {
 	for _, f := range failures {
-		fmt.Fprintf(w, "error\t%s: %s\n", printable(f.ID), printable(f.Reason))
+		fmt.Fprintf(w, "error\t%s: %s\n", printable.Text(f.ID), printable.Text(f.Reason))
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
+
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // status is how far a long job is.
@@ -97,7 +99,7 @@ func (s status) trouble() string {
 		text = humanize.Comma(s.errors) + " errors"
 	}
 	if s.waiting != nil {
-		text += "; waiting: " + printable(s.waiting.Error())
+		text += "; waiting: " + printable.Text(s.waiting.Error())
 	}
 	return text
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/archive"
 	"github.com/perdure/perdure/factory"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // opening is what the flags of a verb that reads a file of sessions ask for.
@@ -166,7 +167,7 @@ func printLoss(w io.Writer, l *archive.Loss) {
 
 func printRefusals(w io.Writer, refusals []archive.Refused) {
 	for _, r := range refusals {
-		fmt.Fprintf(w, "not restored\t%s\t%s\n", where(&r), printable(r.Reason))
+		fmt.Fprintf(w, "not restored\t%s\t%s\n", where(&r), printable.Text(r.Reason))
 	}
 }
 
