@@ -234,3 +234,21 @@ func TestOldServer(t *testing.T) {
 		t.Errorf("it ends at %v, and should at %v: %v", got.ExpiresAt, end, err)
 	}
 }
+
+// TestHorizon: sessions can be extended as far as the source is told, and never
+// less far than they live already.
+func TestHorizon(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	const id = "9b1deb4d-3b7d-4bad-9bdd-000000000000"
+	now := time.Now().Truncate(time.Millisecond)
+	created, expires := now.Add(-time.Hour), now.Add(5*time.Hour)
+	set(t, []*redistest.Server{server}, "SET", "puppeteer-mcp:session:"+id, forerunner(id, "u", created, now, expires))
+	from := source(t, server.URL(), foreign.Puppeteer{})
+	for horizon, want := range map[time.Duration]time.Time{0: created.AddDate(0, 0, 7), 30 * 24 * time.Hour: created.AddDate(0, 0, 30), time.Hour: expires} {
+		from.Horizon = horizon
+		records, err := from.Load(t.Context(), []string{id})
+		if err != nil || !records[0].Horizon.Time().Equal(want) {
+			t.Errorf("with %v it is %v, and should be %v: %v", horizon, records[0].Horizon.Time(), want, err)
+		}
+	}
+}
