@@ -262,22 +262,26 @@ func (m *Merger) end(ctx context.Context, remove Write) (Record, int, error) {
 	if result.Outcome == Applied {
 		return result.Stored, 1, nil
 	}
-	tomb := result.Stored
+	n, err := m.endFurther(ctx, remove.Record, result.Stored)
+	return Record{}, n, err
+}
+
+// endFurther is what is left to do where a removal met a tombstone, or nothing: a
+// session that was rotated is ended for good, with whatever it was rotated to.
+func (m *Merger) endFurther(ctx context.Context, ended, tomb Record) (int, error) {
 	if !tomb.Exists() {
-		return Record{}, 0, nil
+		return 0, nil
 	}
 	if !tomb.Ended() {
-		ended := remove.Record
 		ended.Kind, ended.Horizon = KindTombstone, max(ended.Horizon, tomb.Horizon)
 		p := put{Write: Write{Op: OpPut, Record: ended}}
 		p.resolve = m.join(&p.Write)
 		if m.settle(ctx, &p); p.err != nil {
-			return Record{}, 0, p.err
+			return 0, p.err
 		}
 		tomb = p.Record
 	}
-	n, err := m.endSuccessors(ctx, tomb)
-	return Record{}, n, err
+	return m.endSuccessors(ctx, tomb)
 }
 
 // endSuccessors ends what the session of an ended tombstone was rotated to. A
@@ -290,15 +294,12 @@ func (m *Merger) endSuccessors(ctx context.Context, tomb Record) (ended int, err
 	if err != nil {
 		return 0, err
 	}
-	for _, id := range ids {
+	removals := make([]Batch, len(ids))
+	for i, id := range ids {
 		successor := tomb
 		successor.ID, successor.Parent, successor.Body = id, tomb.ID, ""
 		successor.Reason, successor.Version = ReasonParentEnded, m.Clock.Tick(tomb.Version)
-		_, n, err := m.end(ctx, Write{Op: OpRemove, Record: successor, Plant: true})
-		if err != nil {
-			return ended, err
-		}
-		ended += n
+		removals[i] = Batch{{Op: OpRemove, Record: successor, Plant: true}}
 	}
-	return ended, nil
+	return m.remove(ctx, removals)
 }

@@ -65,13 +65,24 @@ func foreign(id string) perdure.Portable {
 	return perdure.Portable{Session: perdure.Session{ID: id, UserID: "ann", CreatedAt: created, ExpiresAt: created.AddDate(0, 0, 3)}}
 }
 
-// A session that another system made gets the same record each time, and of two
-// exports of it the later wins, in either order.
+// A session that another system made gets the same record each time. Of two
+// exports of it the later wins in every field, in either order and whatever is the
+// greater value; times, digits and the user's list are as for any session.
 func TestForeignSessions(t *testing.T) {
 	const id = "123e4567-e89b-12d3-a456-426614174000"
 	early, late := foreign(id), foreign(id)
+	for text, m := range map[string]*perdure.Metadata{
+		`{"n": 9, "nested": {"z": [1, 2]}}`:               &early.Metadata,
+		`{"n": 12345678901234567890, "nested": {"a": 1}}`: &late.Metadata,
+	} {
+		if err := json.Unmarshal([]byte(text), m); err != nil {
+			t.Fatal(err)
+		}
+	}
 	early.Username, late.Username = "zoe", "ann"
-	late.LastAccessedAt = late.CreatedAt.Add(time.Hour)
+	early.Roles, late.Roles = []string{"z"}, []string{"a", "b"}
+	early.LastAccessedAt, late.LastAccessedAt = early.CreatedAt.Add(time.Minute), early.CreatedAt.Add(time.Hour)
+	late.ExpiresAt = early.ExpiresAt.Add(-time.Minute)
 	a, b := must[perdure.Record](t)(early.Record(nil)), must[perdure.Record](t)(late.Record(nil))
 	if again := must[perdure.Record](t)(early.Record(nil)); !reflect.DeepEqual(a, again) {
 		t.Errorf("%+v is not %+v", again, a)
@@ -81,8 +92,12 @@ func TestForeignSessions(t *testing.T) {
 	}
 	inEveryOrder(t, eachOn(t, a, b), func(t *testing.T, healed *side) {
 		got, err := healed.Get(t.Context(), id)
-		if err != nil || got.Username != "ann" || got.CreatedAt != early.CreatedAt || got.ExpiresAt != early.ExpiresAt || got.LastAccessedAt != late.LastAccessedAt {
+		if err != nil || got.Username != "ann" || len(got.Roles) != 2 || asJSON(t, got.Metadata) != `{"n":12345678901234567890,"nested":{"a":1}}` ||
+			got.CreatedAt != early.CreatedAt || got.ExpiresAt != late.ExpiresAt || got.LastAccessedAt != late.LastAccessedAt {
 			t.Errorf("%+v, %v", got, err)
+		}
+		if byUser := must[[]perdure.Session](t)(healed.GetByUserID(t.Context(), "ann")); len(byUser) != 1 {
+			t.Errorf("its user has %d sessions", len(byUser))
 		}
 	})
 }
@@ -127,6 +142,9 @@ func TestPortableRefusesBadInput(t *testing.T) {
 		if !errors.As(err, &invalid) || invalid.Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
+	}
+	if _, err := foreign("sess:../x").Record(nil); !errors.Is(err, perdure.ErrInvalid) {
+		t.Errorf("an id that is a path: %v", err)
 	}
 	p := foreign("a-foreign-session-id")
 	p.Born = perdure.Version{Time: 1 << 16}

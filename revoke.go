@@ -32,7 +32,7 @@ func (m *Merger) endKilled(ctx context.Context, epoch Record) error {
 				removals = append(removals, Batch{{Op: OpRemove, Record: tomb}})
 			}
 		}
-		if err := m.remove(ctx, removals); err != nil {
+		if _, err := m.remove(ctx, removals); err != nil {
 			return err
 		}
 		if after = page.Next; after == "" {
@@ -41,21 +41,27 @@ func (m *Merger) endKilled(ctx context.Context, epoch Record) error {
 	}
 }
 
-// remove carries out removals, and ends what was rotated just before.
-func (m *Merger) remove(ctx context.Context, removals []Batch) error {
+// remove carries out removals, and ends what was rotated just before. It returns
+// how many sessions were ended.
+func (m *Merger) remove(ctx context.Context, removals []Batch) (ended int, err error) {
 	if len(removals) == 0 {
-		return nil
+		return 0, nil
 	}
 	results, err := m.Backend.Apply(ctx, removals)
-	for i := range results {
-		if err == nil {
-			err = results[i].Err
-		}
-		if err == nil && results[i].Outcome != Applied {
-			_, _, err = m.end(ctx, removals[i][0])
-		}
+	if err != nil {
+		return 0, err
 	}
-	return err
+	for i, result := range results {
+		n, err := 1, result.Err
+		if err == nil && result.Outcome != Applied {
+			n, err = m.endFurther(ctx, removals[i][0].Record, result.Stored)
+		}
+		if err != nil {
+			return ended, err
+		}
+		ended += n
+	}
+	return ended, nil
 }
 
 // revoke leaves an epoch for the user and ends all stored sessions but the

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/foreign"
 )
 
 // deadLine is the JSON line of a tombstone or an epoch.
@@ -118,21 +119,21 @@ func (l *lineReader) close() {}
 // readLine is the record in a line, and as much as is known of its id.
 func readLine(line []byte, codec perdure.Codec) (r perdure.Record, id string, err error) {
 	var dead deadLine
-	if err := json.Unmarshal(line, &struct {
+	if err := foreign.Unmarshal(line, &struct {
 		Kind *string `json:"kind"`
 		ID   *string `json:"id"`
 	}{&dead.Kind, &dead.ID}); err != nil {
-		return r, "", fmt.Errorf("is not a JSON object with the id of a session: %w", err)
+		return r, "", err
 	}
 	if dead.Kind == "" {
 		var p perdure.Portable
-		if err := json.Unmarshal(line, &p); err != nil {
+		if err := foreign.Unmarshal(line, &p); err != nil {
 			return r, dead.ID, err
 		}
 		r, err = p.Record(codec)
 		return r, dead.ID, err
 	}
-	if err := json.Unmarshal(line, &dead); err != nil {
+	if err := foreign.Unmarshal(line, &dead); err != nil {
 		return r, dead.ID, err
 	}
 	r, err = perdure.DecodeRecord(dead.ID, string(dead.Record))

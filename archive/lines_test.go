@@ -146,6 +146,27 @@ func TestPuppeteerSessionsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// What is wrong with a file is told without a word of what is in it.
+func TestErrorsHoldNoPayload(t *testing.T) {
+	const line = `{"id":"6ba7b810-9dad-41d1-80b4-00c04fd43000","userId":"u","createdAt":"2026-01-02T03:04:05.678Z","expiresAt":"2099-01-02T03:04:05.678Z"}`
+	_, _, good := puppeteer(1)
+	for _, file := range []string{
+		strings.Replace(line, `"2026-01-02T03:04:05.678Z"`, `"hunter2"`, 1), strings.Replace(line, `"u"`, `4711`, 1), strings.Replace(line, `"u"`, `"u","metadata":"hunter2"`, 1),
+		"[" + strings.Replace(good[0], `"2099-01-02T03:04:05.678Z"`, `"hunter2"`, 1) + "]", "[" + strings.Replace(good[0], `"user:0"`, `4711`, 1) + "]",
+		`{"sessionCount":4711.5,"data":[]}`, `{"data":[` + strings.Replace(good[0], `"john"`, `hunter2`, 1) + `]}`,
+	} {
+		f, err := archive.Open(strings.NewReader(file), archive.OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := f.Verify(t.Context(), nil)
+		told := fmt.Sprint(err, report.Refusals)
+		if err == nil && report.Refused != 1 || strings.Contains(told, "hunter2") || strings.Contains(told, "4711") || strings.Contains(told, "'h'") {
+			t.Errorf("%s\nis told as %s", file, told)
+		}
+	}
+}
+
 // A backup of puppeteer-mcp that was cut or does not add up is refused.
 func TestDamagedPuppeteerBackup(t *testing.T) {
 	wrapped, bare, _ := puppeteer(4)

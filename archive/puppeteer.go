@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/foreign"
 )
 
 // puppeteerReader reads what puppeteer-mcp wrote: its sessions as an array, or an
@@ -73,9 +73,13 @@ func (p *puppeteerReader) step(b *batch) error {
 		return cutShort(err)
 	}
 	p.index++
-	r, id, err := readPuppeteer(raw, p.codec)
+	session, err := foreign.Puppeteer{}.Decode("", raw, time.Time{})
+	var r perdure.Record
+	if err == nil {
+		r, err = session.Record(p.codec)
+	}
 	if err != nil {
-		b.refused = append(b.refused, Refused{ID: id, Line: p.index, Reason: err.Error()})
+		b.refused = append(b.refused, Refused{ID: session.ID, Line: p.index, Reason: err.Error()})
 		return nil
 	}
 	b.records = append(b.records, r)
@@ -84,11 +88,15 @@ func (p *puppeteerReader) step(b *batch) error {
 
 func (p *puppeteerReader) damage(err error) error {
 	var already *DamageError
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &already):
 		return err
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		return damaged(p.decoder.InputOffset(), "it is cut short")
+	case errors.As(err, &syntax), errors.As(err, &kind): // which quote what they met
+		return damaged(p.decoder.InputOffset(), "it is not JSON as puppeteer-mcp writes it")
 	}
 	return &DamageError{Problem: "it is not JSON as puppeteer-mcp writes it", Offset: p.decoder.InputOffset(), Err: err}
 }
@@ -165,50 +173,6 @@ func cutShort(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-// readPuppeteer is the record of a session of puppeteer-mcp, and as much as is
-// known of its id.
-func readPuppeteer(raw []byte, codec perdure.Codec) (r perdure.Record, id string, err error) {
-	var s struct {
-		ID   string `json:"id"`
-		Data struct {
-			UserID    string           `json:"userId"`
-			Username  string           `json:"username"`
-			Roles     []string         `json:"roles"`
-			Metadata  perdure.Metadata `json:"metadata"`
-			CreatedAt moment           `json:"createdAt"`
-			ExpiresAt moment           `json:"expiresAt"`
-		} `json:"data"`
-		LastAccessedAt moment `json:"lastAccessedAt"`
-	}
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return r, s.ID, err
-	}
-	p := perdure.Portable{Session: perdure.Session{
-		ID: s.ID, UserID: s.Data.UserID, Username: s.Data.Username, Roles: s.Data.Roles, Metadata: s.Data.Metadata,
-		CreatedAt: s.Data.CreatedAt.Time, ExpiresAt: s.Data.ExpiresAt.Time, LastAccessedAt: s.LastAccessedAt.Time,
-	}}
-	r, err = p.Record(codec)
-	return r, s.ID, err
-}
-
-// moment is a time as JavaScript writes it: a string, or milliseconds.
-type moment struct{ time.Time }
-
-func (m *moment) UnmarshalJSON(b []byte) error {
-	var ms int64
-	if !bytes.HasPrefix(b, []byte{'"'}) && json.Unmarshal(b, &ms) == nil {
-		m.Time = time.Time{}
-		if ms != 0 {
-			m.Time = time.UnixMilli(ms).UTC()
-		}
-		return nil
-	}
-	if err := json.Unmarshal(b, &m.Time); err != nil {
-		return fmt.Errorf("a time is neither RFC 3339 nor milliseconds")
-	}
-	return nil
 }
 
 // allowance bounds how much is read for one value.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"io"
 	"strings"
-	"unicode"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // Report is what a file says of itself, and what was found in it.
@@ -53,24 +53,11 @@ type refusals struct {
 func (l *refusals) add(refused ...Refused) {
 	for _, r := range refused {
 		if l.count++; len(l.first) < maxRefusals {
-			r.ID = printable(r.ID)
+			r.ID = strings.Clone(printable.Clip(r.ID, perdure.MaxIDLen))
 			r.Reason = strings.Clone(r.Reason)
 			l.first = append(l.first, r)
 		}
 	}
-}
-
-// printable is an id that might be anything.
-func printable(id string) string {
-	if perdure.CheckID(id) == nil {
-		return strings.Clone(id)
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, strings.ToValidUTF8(id[:min(len(id), 64)], "\ufffd"))
 }
 
 // Inspect reads what the file says of itself. Of an archive that is its header

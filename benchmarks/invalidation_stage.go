@@ -44,16 +44,7 @@ func (s *invalidationStage) open(ctx context.Context) (err error) {
 }
 
 func (s *invalidationStage) close() error {
-	var errs []error
-	for _, store := range []*perdure.Store{s.here, s.there} {
-		if store != nil {
-			errs = append(errs, store.Close())
-		}
-	}
-	if s.server != nil {
-		errs = append(errs, s.server.Close())
-	}
-	return errors.Join(errs...)
+	return closeAll(s.server, s.here, s.there)
 }
 
 func (s *invalidationStage) run(ctx context.Context) (findings, error) {

@@ -62,16 +62,7 @@ func (s *outageStage) open(ctx context.Context) (err error) {
 }
 
 func (s *outageStage) close() error {
-	errs := []error{s.guarded.close()}
-	for _, store := range []*perdure.Store{s.other, s.embedded} {
-		if store != nil {
-			errs = append(errs, store.Close())
-		}
-	}
-	if s.server != nil {
-		errs = append(errs, s.server.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(s.guarded.close(), closeAll(s.server, s.other, s.embedded))
 }
 
 func (s *outageStage) data(i int) perdure.Data {

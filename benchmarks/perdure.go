@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/redis"
+	"github.com/perdure/perdure/internal/redistest"
 )
 
 // Settings of the near cache, in the terms of redis.Options.
@@ -32,4 +34,18 @@ func createMany(ctx context.Context, store *perdure.Store, goroutines, count int
 		return err
 	})
 	return ids, err
+}
+
+// closeAll closes the stores that were opened, then their server.
+func closeAll(server *redistest.Server, stores ...*perdure.Store) error {
+	var errs []error
+	for _, store := range stores {
+		if store != nil {
+			errs = append(errs, store.Close())
+		}
+	}
+	if server != nil {
+		errs = append(errs, server.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/foreign"
 	"github.com/perdure/perdure/migrate"
-	"github.com/perdure/perdure/migrate/foreign"
+	migrateforeign "github.com/perdure/perdure/migrate/foreign"
 )
 
 // Source is a store that sessions can be moved out of.
@@ -74,7 +75,7 @@ func (c Config) openForeign(ctx context.Context, product, address string, logger
 	if err != nil {
 		return nil, err
 	}
-	source, err := foreign.NewRedis(ctx, client, foreign.Options{Layout: layout, Horizon: c.Horizon})
+	source, err := migrateforeign.NewRedis(ctx, client, migrateforeign.Options{Layout: layout, Horizon: c.Horizon})
 	if err != nil {
 		client.Close()
 		return nil, explainRedis(address, err)

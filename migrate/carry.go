@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // carry moves records: the filter's choice of them, without what has expired.
@@ -39,7 +40,7 @@ func (m *move) carry(ctx context.Context, records []perdure.Record, skip bool) e
 func (m *move) halt(records []perdure.Record, merged []perdure.Merged) error {
 	for i := range merged {
 		if err := merged[i].Err; err != nil && (!m.ContinueOnError || passing(err)) {
-			return fmt.Errorf("moving %s: %w", printable(records[i].ID), err)
+			return fmt.Errorf("moving %s: %w", printable.Clip(records[i].ID, maxPrinted), err)
 		}
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // ErrCheckpoint says that there is a checkpoint and what to do about it.
@@ -68,7 +70,7 @@ func (o *Options) openCheckpoint(t *tally) (*checkpoint, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s cannot be read: %w; remove it to begin anew", ErrCheckpoint, c.path, err)
 	case found.Name != o.Name:
-		return nil, fmt.Errorf("%w: %s is that of %q, not of %q; name another file", ErrCheckpoint, c.path, printable(found.Name), o.Name)
+		return nil, fmt.Errorf("%w: %s is that of %q, not of %q; name another file", ErrCheckpoint, c.path, printable.Clip(found.Name, maxPrinted), o.Name)
 	}
 	c.state, c.spent = found, time.Duration(found.Seconds*float64(time.Second))
 	t.add(func(r *Result) { *r = found.Result })

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // feedLimit is how many changes are dealt with together.
@@ -97,7 +98,7 @@ func (m *move) load(ctx context.Context, b perdure.Backend, ids []string) (recor
 		if m.ContinueOnError {
 			return nil, nil
 		}
-		return nil, fmt.Errorf("reading %s: %w", printable(ids[0]), err)
+		return nil, fmt.Errorf("reading %s: %w", printable.Clip(ids[0], maxPrinted), err)
 	}
 	for _, id := range ids {
 		one, err := m.load(ctx, b, []string{id})

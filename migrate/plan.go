@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // Plan is what a migration would do.
@@ -85,7 +86,7 @@ func (p *planner) refuse(failures []Failure) {
 	p.plan.Refused += int64(len(failures))
 	for _, f := range failures {
 		if len(p.plan.Errors) < p.MaxErrors {
-			p.plan.Errors = append(p.plan.Errors, Failure{printable(f.ID), printable(f.Reason)})
+			p.plan.Errors = append(p.plan.Errors, Failure{printable.Clip(f.ID, maxPrinted), printable.Clip(f.Reason, maxPrinted)})
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // Report is what Verify found.
@@ -74,7 +76,7 @@ func (f *findings) add(change func(*Report)) {
 func (f *findings) differ(d Difference) {
 	f.add(func(r *Report) {
 		if r.Found[d.Kind]++; len(r.Differences) < f.most {
-			r.Differences = append(r.Differences, Difference{printable(d.ID), d.Kind, d.Detail})
+			r.Differences = append(r.Differences, Difference{printable.Clip(d.ID, maxPrinted), d.Kind, d.Detail})
 		}
 	})
 }

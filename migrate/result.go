@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // Result is what became of the sessions. Total is the sum of Migrated, Skipped,
@@ -50,6 +51,9 @@ type Failure struct {
 	Reason string `json:"reason"`
 }
 
+// maxPrinted bounds what is told of an id or a reason.
+const maxPrinted = 200
+
 // ErrIncomplete says that some sessions could not be moved, and the rest were.
 var ErrIncomplete = errors.New("some sessions were not moved")
 
@@ -72,7 +76,7 @@ func (t *tally) fail(failures ...Failure) {
 		r.Failed += int64(len(failures))
 		for _, f := range failures {
 			if len(r.Errors) < t.most {
-				r.Errors = append(r.Errors, Failure{printable(f.ID), printable(f.Reason)})
+				r.Errors = append(r.Errors, Failure{printable.Clip(f.ID, maxPrinted), printable.Clip(f.Reason, maxPrinted)})
 			}
 		}
 	})

@@ -86,16 +86,7 @@ func (r *rig) post(method, body string) (status int, reply map[string]any) {
 
 func (r *rig) postRaw(method, body string) (status int, reply string) {
 	r.t.Helper()
-	response, err := http.Post(r.url+"/"+perdurev1connect.SessionServiceName+"/"+method, "application/json", strings.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return response.StatusCode, string(text)
+	return r.read(http.Post(r.url+"/"+perdurev1connect.SessionServiceName+"/"+method, "application/json", strings.NewReader(body)))
 }
 
 // session calls a method that returns a session.
@@ -118,7 +109,12 @@ func (r *rig) create(user string) string {
 // get fetches a plain page.
 func (r *rig) get(path string) (status int, body string) {
 	r.t.Helper()
-	response, err := http.Get(r.url + path)
+	return r.read(http.Get(r.url + path))
+}
+
+// read takes in an answer.
+func (r *rig) read(response *http.Response, err error) (status int, body string) {
+	r.t.Helper()
 	if err != nil {
 		r.t.Fatal(err)
 	}

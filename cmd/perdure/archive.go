@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/perdure/perdure/archive"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 func (a *app) archive() *cobra.Command {
@@ -62,7 +64,9 @@ altered, the exit code is 7.`,
 	c.RunE = func(c *cobra.Command, args []string) error {
 		o.in = args[0]
 		return a.withFile(&o, func(f *archive.File) error {
-			report, err := f.Verify(c.Context(), a.movement())
+			tell, end := a.archiving()
+			report, err := f.Verify(c.Context(), tell)
+			end()
 			if err == nil && report.Refused > 0 {
 				err = partialError{fmt.Errorf("%s sessions cannot be restored, and the rest can", humanize.Comma(report.Refused))}
 			}
@@ -73,6 +77,26 @@ altered, the exit code is 7.`,
 	o.keys.openFlags(c)
 	a.jsonFlag(c)
 	return c
+}
+
+// archiving shows the progress of what is done with a file of sessions, until end
+// is called; another stage may follow.
+func (a *app) archiving() (tell func(archive.Progress), end func()) {
+	p := a.newProgress()
+	last := p.now()
+	begun := last // this stage
+	return func(m archive.Progress) {
+		if m.Stage != p.phase {
+			begun = last
+		}
+		last = p.now()
+		s := status{phase: m.Stage, unit: "records", done: m.Records, expected: m.Total, bytes: m.Bytes, errors: m.Failed}
+		if took := last.Sub(begun).Seconds(); took > 0 && m.Records > 0 {
+			s.rate = float64(m.Records) / took
+			s.left = time.Duration(float64(max(0, m.Total-m.Records)) / s.rate * float64(time.Second))
+		}
+		p.show(s)
+	}, p.end
 }
 
 // printFile prints what is known of a file, and returns what is wrong with it.
@@ -101,13 +125,13 @@ func (a *app) printFacts(r *archive.Report) error {
 	fmt.Fprintf(w, "format\t%s\n", format)
 	fmt.Fprintf(w, "size\t%s\n", humanize.IBytes(uint64(r.Size)))
 	if h := r.Header; h != nil {
-		fmt.Fprintf(w, "source\t%s\n", printable(h.Source))
+		fmt.Fprintf(w, "source\t%s\n", printable.Text(h.Source))
 		fmt.Fprintf(w, "begun\t%s\n", moment(h.StartedAt))
 	}
 	totals := r.Found
 	if f := r.Footer; f != nil {
 		fmt.Fprintf(w, "finished\t%s\n", moment(f.FinishedAt))
-		fmt.Fprintf(w, "digest\t%s\n", printable(f.Digest))
+		fmt.Fprintf(w, "digest\t%s\n", printable.Text(f.Digest))
 		if totals.Records() == 0 {
 			totals = f.Totals
 		}

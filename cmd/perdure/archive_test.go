@@ -59,7 +59,7 @@ func TestBackupAndRestore(t *testing.T) {
 			file := filepath.Join(dir, name)
 			r := cli(t, nil, append([]string{"backup", "--store", server.URL(), "--out", file, "--json"}, c.seal...)...)
 			made := decode[archive.Summary](t, r.stdout)
-			if r.code != exitOK || r.stderr != "" || made[0].Footer.Sessions != 5 || made[0].Header.Source != "redis://"+server.Addr() {
+			if r.code != exitOK || !strings.Contains(r.stderr, "scan: 5 of about 5 records") || made[0].Footer.Sessions != 5 || made[0].Header.Source != "redis://"+server.Addr() {
 				t.Fatalf("%+v", r)
 			}
 			if r := cli(t, nil, append([]string{"backup", "--store", server.URL(), "--out", file}, c.seal...)...); r.code != exitUsage || !strings.Contains(r.stderr, "--replace") {
@@ -88,7 +88,15 @@ func TestBackupAndRestore(t *testing.T) {
 			if piped.code != exitOK || !strings.Contains(piped.stderr, "sessions    5\n") {
 				t.Errorf("backup --out -: %d, %s", piped.code, piped.stderr)
 			}
+			if told := cli(t, nil, append([]string{"backup", "--store", server.URL(), "--out", "-", "--json"}, c.seal...)...); len(decode[archive.Summary](t, told.stderr)) != 1 {
+				t.Errorf("backup --out - --json tells %s", told.stderr)
+			}
 			r = cliWith(t, []byte(piped.stdout), append([]string{"restore", "--store", store, "--in", "-", "--json"}, c.open...)...)
+			for _, line := range []string{"verify: 5", "sessions: 5 of about 5 records (100%)"} {
+				if !strings.Contains(r.stderr, line) {
+					t.Errorf("restore does not tell %q: %s", line, r.stderr)
+				}
+			}
 			if done := decode[map[string]any](t, r.stdout); r.code != exitOK || done[0]["unchanged"] != 4.0 || done[0]["leftDead"] != 1.0 {
 				t.Errorf("restore --in -: %+v", r)
 			}

@@ -72,12 +72,17 @@ func (a *app) save(ctx context.Context, i *factory.Instance, s *saving) error {
 	if err != nil {
 		return err
 	}
+	tell, end := a.archiving()
+	if s.out == standardStream && a.json {
+		tell = nil // the summary is all that stderr has
+	}
 	options := archive.BackupOptions{
-		Format: archive.Format(s.format), Source: i.Address(), Expired: s.expired, Recipients: recipients, Progress: a.movement(),
+		Format: archive.Format(s.format), Source: i.Address(), Expired: s.expired, Recipients: recipients, Progress: tell,
 	}
 	var summary archive.Summary
 	write := func(out io.Writer) (err error) {
 		summary, err = archive.Backup(ctx, i.Backend(), out, options)
+		end()
 		return err
 	}
 	if s.out == standardStream {
@@ -133,24 +138,5 @@ func printTotals(w io.Writer, t archive.Totals) {
 	}
 	if t.Rescans > 0 {
 		fmt.Fprintf(w, "scanned again\t%d\n", t.Rescans)
-	}
-}
-
-// movementEvery is how often progress is told.
-const movementEvery = 5 * time.Second
-
-// movement tells of the progress of a backup or a restore that takes its time.
-func (a *app) movement() func(archive.Progress) {
-	last := time.Now()
-	return func(p archive.Progress) {
-		if time.Since(last) < movementEvery {
-			return
-		}
-		last = time.Now()
-		of := ""
-		if p.Total > 0 {
-			of = " of about " + humanize.Comma(p.Total)
-		}
-		fmt.Fprintf(a.stderr, "%s: %s%s records, %s\n", p.Stage, humanize.Comma(p.Records), of, humanize.IBytes(uint64(p.Bytes)))
 	}
 }

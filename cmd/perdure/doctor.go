@@ -13,6 +13,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/factory"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 func (a *app) doctor() *cobra.Command {
@@ -92,9 +93,9 @@ func (a *app) printReport(r report) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "store\t%s\nwhy\t%s\n", r.Store, r.Why)
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s\t%s: %s\n", f.Severity, f.Name, printable(f.Found))
+		fmt.Fprintf(w, "%s\t%s: %s\n", f.Severity, f.Name, printable.Text(f.Found))
 		if f.Advice != "" {
-			fmt.Fprintf(w, "\t→ %s\n", printable(f.Advice))
+			fmt.Fprintf(w, "\t→ %s\n", printable.Text(f.Advice))
 		}
 	}
 	return w.Flush()

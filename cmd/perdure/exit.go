@@ -62,8 +62,6 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.Is(err, fs.ErrExist), errors.As(err, &config), errors.As(err, &address),
 		errors.Is(err, perdure.ErrInvalid), errors.Is(err, server.ErrExposed), code == connect.CodeInvalidArgument:
 		return exitUsage
-	case errors.Is(err, migrate.ErrIncomplete):
-		return exitPartial
 	case errors.Is(err, migrate.ErrDiffers):
 		return exitUnverified
 	case errors.Is(err, perdure.ErrDenied), code == connect.CodePermissionDenied, code == connect.CodeUnauthenticated:

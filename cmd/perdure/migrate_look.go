@@ -68,7 +68,7 @@ func (a *app) plan(ctx context.Context, m *moving, s stores) error {
 		return err
 	}
 	if plan.Refused > 0 {
-		return fmt.Errorf("%w: %d cannot be read", migrate.ErrIncomplete, plan.Refused)
+		return partialError{fmt.Errorf("%s sessions cannot be read, and the rest can be moved", humanize.Comma(plan.Refused))}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/perdure/perdure/internal/printable"
 	"github.com/perdure/perdure/migrate"
 )
 
@@ -109,8 +110,11 @@ func (a *app) move(ctx context.Context, c *cobra.Command, m *moving, r *runFlags
 	}
 	end()
 	out.Seconds = out.Result.Duration.Seconds()
-	if err == nil || errors.Is(err, migrate.ErrIncomplete) {
-		return errors.Join(err, a.printMoved(out))
+	if errors.Is(err, migrate.ErrIncomplete) {
+		return errors.Join(partialError{err}, a.printMoved(out))
+	}
+	if err == nil {
+		return a.printMoved(out)
 	}
 	return a.unfinished(c, o.Checkpoint, err)
 }
@@ -180,7 +184,7 @@ func (a *app) printMoved(m moved) error {
 
 func printFailures(w io.Writer, failures []migrate.Failure) {
 	for _, f := range failures {
-		fmt.Fprintf(w, "error\t%s: %s\n", printable(f.ID), printable(f.Reason))
+		fmt.Fprintf(w, "error\t%s: %s\n", printable.Text(f.ID), printable.Text(f.Reason))
 	}
 }
 

@@ -124,7 +124,7 @@ func TestMigrateForeign(t *testing.T) {
 	none := []string{"--to", to, "--checkpoint", "none"}
 	from := "puppeteer-mcp+" + server.URL() + "?prefix=mcp:"
 	r := cli(t, nil, append([]string{"migrate", "run", "--from", from}, none...)...)
-	if r.code != exitPartial || !strings.Contains(r.stdout, "9b1deb4d-3b7d-4bad-9bdd-000000000002: createdAt") || strings.Contains(r.stdout+r.stderr, "hunter2") {
+	if r.code != exitPartial || !strings.Contains(r.stdout, "9b1deb4d-3b7d-4bad-9bdd-000000000002: userId") || strings.Contains(r.stdout+r.stderr, "hunter2") {
 		t.Errorf("%+v", r)
 	}
 	if r := cli(t, nil, "migrate", "plan", "--from", from, "--to", to); r.code != exitPartial || !strings.Contains(r.stdout, "in the target") {

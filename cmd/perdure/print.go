@@ -7,9 +7,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // printSession prints one session: a JSON object, or its fields a line each.
@@ -18,14 +19,14 @@ func (a *app) printSession(s session) error {
 		return json.NewEncoder(a.stdout).Encode(s)
 	}
 	var metadata bytes.Buffer
-	if err := json.Indent(&metadata, []byte(printable(string(s.Metadata))), "", "  "); err != nil {
+	if err := json.Indent(&metadata, []byte(printable.Text(string(s.Metadata))), "", "  "); err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "id\t%s\n", s.ID)
-	fmt.Fprintf(w, "user\t%s\n", printable(s.UserID))
-	fmt.Fprintf(w, "username\t%s\n", printable(s.Username))
-	fmt.Fprintf(w, "roles\t%s\n", printable(strings.Join(s.Roles, ", ")))
+	fmt.Fprintf(w, "user\t%s\n", printable.Text(s.UserID))
+	fmt.Fprintf(w, "username\t%s\n", printable.Text(s.Username))
+	fmt.Fprintf(w, "roles\t%s\n", printable.Text(strings.Join(s.Roles, ", ")))
 	fmt.Fprintf(w, "created\t%s\n", moment(s.CreatedAt))
 	fmt.Fprintf(w, "expires\t%s\n", moment(s.ExpiresAt))
 	fmt.Fprintf(w, "last access\t%s\n", moment(s.LastAccessedAt))
@@ -43,16 +44,6 @@ func moment(t time.Time) string {
 }
 
 func second(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// printable takes out what could drive a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
-}
 
 // table prints sessions: a JSON object a line, or aligned columns under a head.
 type table struct {
@@ -83,7 +74,7 @@ func (t *table) add(s session) error {
 // row keeps what it writes until flush.
 func (t *table) row(cells ...string) {
 	for i := range cells {
-		cells[i] = printable(cells[i])
+		cells[i] = printable.Text(cells[i])
 	}
 	fmt.Fprintln(t.columns, strings.Join(cells, "\t"))
 }

@@ -7,16 +7,19 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
+
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // status is how far a long job is.
 type status struct {
 	phase    string
-	done     int64 // sessions of this phase
-	expected int64 // about how many there will be; 0 where nobody knows
+	unit     string // what is counted; "sessions" where it does not say
+	done     int64  // units of this phase
+	expected int64  // about how many there will be; 0 where nobody knows
 	bytes    int64
 	errors   int64
-	rate     float64       // sessions a second
+	rate     float64       // units a second
 	left     time.Duration // about; 0 where nobody knows
 	waiting  error         // why it stands still
 }
@@ -45,6 +48,9 @@ func (p *progress) show(s status) {
 		return
 	}
 	fresh := s.phase != p.phase
+	if s.unit == "" {
+		s.unit = "sessions"
+	}
 	if p.phase = s.phase; p.bars {
 		p.draw(s, fresh)
 		return
@@ -74,7 +80,7 @@ func (p *progress) draw(s status, fresh bool) {
 			most = -1 // a spinner
 		}
 		p.bar = progressbar.NewOptions64(most,
-			progressbar.OptionSetWriter(p.out), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("sessions"),
+			progressbar.OptionSetWriter(p.out), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(s.unit),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish())
 	}
 	if s.expected > 0 {
@@ -93,7 +99,7 @@ func (s status) trouble() string {
 		text = humanize.Comma(s.errors) + " errors"
 	}
 	if s.waiting != nil {
-		text += "; waiting: " + printable(s.waiting.Error())
+		text += "; waiting: " + printable.Text(s.waiting.Error())
 	}
 	return text
 }
@@ -110,9 +116,9 @@ func (s status) size() string {
 func (s status) String() string {
 	text := s.phase + ": " + humanize.Comma(s.done)
 	if s.expected > 0 {
-		text += fmt.Sprintf(" of about %s sessions (%d%%)", humanize.Comma(s.expected), min(100, 100*s.done/s.expected))
+		text += fmt.Sprintf(" of about %s %s (%d%%)", humanize.Comma(s.expected), s.unit, min(100, 100*s.done/s.expected))
 	} else {
-		text += " sessions"
+		text += " " + s.unit
 	}
 	text += fmt.Sprintf("%s, %s/s", s.size(), humanize.Comma(int64(s.rate)))
 	if s.left > 0 {

@@ -16,6 +16,7 @@ import (
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/archive"
 	"github.com/perdure/perdure/factory"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // opening is what the flags of a verb that reads a file of sessions ask for.
@@ -58,9 +59,11 @@ func (a *app) bringBack(c *cobra.Command, o *opening, options archive.RestoreOpt
 	if err := a.mustBeStore(c); err != nil {
 		return err
 	}
-	options.Progress = a.movement()
+	tell, end := a.archiving()
+	options.Progress = tell
 	return a.withFile(o, func(f *archive.File) error {
-		if _, err := f.Verify(c.Context(), options.Progress); err != nil {
+		_, err := f.Verify(c.Context(), tell)
+		if end(); err != nil {
 			if err = explain(err, o); errors.Is(err, archive.ErrDamaged) && !o.salvage {
 				err = fmt.Errorf("%w\nnothing was written; --salvage restores what is whole in it", err)
 			}
@@ -68,7 +71,7 @@ func (a *app) bringBack(c *cobra.Command, o *opening, options archive.RestoreOpt
 		}
 		return a.useStore(c, !options.DryRun, func(ctx context.Context, i *factory.Instance) error {
 			done, err := f.Restore(ctx, &perdure.Merger{Backend: i.Backend(), Clock: perdure.NewClock(nil)}, options)
-			if err != nil {
+			if end(); err != nil {
 				return fmt.Errorf("%w\n%s sessions were restored before that; run it again: that is safe", err, humanize.Comma(done.Restored))
 			}
 			if err := a.printRestored(&done); err != nil {
@@ -164,7 +167,7 @@ func printLoss(w io.Writer, l *archive.Loss) {
 
 func printRefusals(w io.Writer, refusals []archive.Refused) {
 	for _, r := range refusals {
-		fmt.Fprintf(w, "not restored\t%s\t%s\n", where(&r), printable(r.Reason))
+		fmt.Fprintf(w, "not restored\t%s\t%s\n", where(&r), printable.Text(r.Reason))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // revocation is what the flags of revoke ask for.
@@ -101,7 +102,7 @@ func (a *app) ask(r *revocation) error {
 	if n := len(r.except); n > 0 {
 		spared = fmt.Sprintf(" but %d", n)
 	}
-	fmt.Fprintf(a.stderr, "End all sessions of user %s%s? [y/N] ", printable(r.user), spared)
+	fmt.Fprintf(a.stderr, "End all sessions of user %s%s? [y/N] ", printable.Text(r.user), spared)
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err == nil && (answer == "y" || answer == "yes") {
 		return nil

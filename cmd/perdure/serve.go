@@ -14,6 +14,7 @@ import (
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/factory"
+	"github.com/perdure/perdure/internal/printable"
 	"github.com/perdure/perdure/server"
 )
 
@@ -159,7 +160,7 @@ func outlook(h failover.Health, fails bool) string {
 	case !fails:
 		return "note:  REDIS_FALLBACK_ENABLED is false: while Redis is away, calls answer unavailable\n"
 	case !h.Redis.Available:
-		return "note:  Redis is away (" + printable(h.Reason) + "): sessions are served from here and merged when it is back\n"
+		return "note:  Redis is away (" + printable.Text(h.Reason) + "): sessions are served from here and merged when it is back\n"
 	case !h.JournalDurable:
 		return "note:  what is written while Redis is away is in memory alone: set PERDURE_DATA_DIR\n"
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/factory"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 func (a *app) stats() *cobra.Command {
@@ -53,7 +54,7 @@ func (a *app) printStats(address string, s perdure.Stats) error {
 	fmt.Fprintf(w, "memory\t%s (%s)\n", humanize.IBytes(uint64(max(0, s.Bytes))), bound)
 	fmt.Fprintf(w, "feed length\t%s\n", strconv.FormatInt(s.FeedLength, 10))
 	for _, name := range slices.Sorted(maps.Keys(s.Details)) {
-		fmt.Fprintf(w, "%s\t%s\n", name, printable(s.Details[name]))
+		fmt.Fprintf(w, "%s\t%s\n", name, printable.Text(s.Details[name]))
 	}
 	return w.Flush()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/printable"
 	"github.com/perdure/perdure/server"
 )
 
@@ -81,7 +82,7 @@ func (a *app) askSwitch(ctx context.Context, admin string, request server.Switch
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		return nil, fmt.Errorf("the admin port at %s answers %s: %s", u.Host, response.Status, printable(strings.TrimSpace(string(text))))
+		return nil, fmt.Errorf("the admin port at %s answers %s: %s", u.Host, response.Status, printable.Text(strings.TrimSpace(string(text))))
 	}
 	return a.follow(json.NewDecoder(response.Body))
 }
@@ -111,7 +112,7 @@ func (a *app) follow(events *json.Decoder) (*server.SwitchResult, error) {
 
 // switchError is the error that the daemon met, with its kind.
 func switchError(e server.SwitchEvent) error {
-	text := printable(e.Error)
+	text := printable.Text(e.Error)
 	if e.Code == "invalid" {
 		return usageError{errors.New(text)}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // TestSessionSurvivesARestart is the main job: serve, create, restart, and it is
@@ -154,7 +155,7 @@ func TestAsking(t *testing.T) {
 }
 
 func TestOutputCannotDriveATerminal(t *testing.T) {
-	if got := printable("a\x1b[2J\u009b\u202eb\tü"); got != "a\ufffd[2J\ufffd\ufffdb\ufffdü" {
+	if got := printable.Text("a\x1b[2J\u009b\u202eb\tü"); got != "a\ufffd[2J\ufffd\ufffdb\ufffdü" {
 		t.Errorf("%q", got)
 	}
 }

@@ -1,6 +1,6 @@
-// Package foreign reads the sessions that other products have stored, so that
-// they can be moved: as a migrate.Source, or one by one. It only reads.
+// Package foreign moves the sessions that other products have stored: Redis is a
+// migrate.Source of what a foreign.Layout of perdure's own package foreign
+// decodes. It only reads.
 //
-// Ids and expiries stay what they were. What cannot be read is refused with its
-// reason, and the rest goes on.
+// What cannot be read is refused with its reason, and the rest goes on.
 package foreign

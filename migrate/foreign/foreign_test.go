@@ -13,9 +13,10 @@ import (
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/local"
 	"github.com/perdure/perdure/backend/redis"
+	"github.com/perdure/perdure/foreign"
 	"github.com/perdure/perdure/internal/redistest"
 	"github.com/perdure/perdure/migrate"
-	"github.com/perdure/perdure/migrate/foreign"
+	migrateforeign "github.com/perdure/perdure/migrate/foreign"
 )
 
 func target(t *testing.T) (*perdure.Store, perdure.Backend) {
@@ -32,13 +33,13 @@ func target(t *testing.T) (*perdure.Store, perdure.Backend) {
 	return store, backend
 }
 
-func source(t *testing.T, url string, layout foreign.Layout) *foreign.Redis {
+func source(t *testing.T, url string, layout foreign.Layout) *migrateforeign.Redis {
 	t.Helper()
 	client, err := redis.Dial(t.Context(), redis.Options{URL: url, Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := foreign.NewRedis(t.Context(), client, foreign.Options{Layout: layout})
+	r, err := migrateforeign.NewRedis(t.Context(), client, migrateforeign.Options{Layout: layout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,33 +235,20 @@ func TestOldServer(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever is stored becomes a session that a store takes, or an
-// error that says nothing of it.
-func FuzzDecode(f *testing.F) {
-	now := time.Now()
-	f.Add(forerunner("9b1deb4d-3b7d-4bad-9bdd-000000000000", "u", now, now, now.Add(time.Hour)), true)
-	f.Add(`{"cookie":{"originalMaxAge":3600000,"expires":"2026-01-02T15:04:05.678Z"},"passport":{"user":{"id":7}},"roles":["a"]}`, false)
-	f.Add(`{"cookie":{"originalMaxAge":-1e300,"expires":false},"user":[],"roles":[1]}`, false)
-	f.Add(`{"cookie":{"expires":"0001-01-01T00:00:00Z","originalMaxAge":1}}`, false)
-	f.Add(`null`, true)
-	f.Add(`[]`, false)
-	f.Fuzz(func(t *testing.T, value string, puppeteer bool) {
-		var layout foreign.Layout = foreign.ConnectRedis{TTL: time.Hour}
-		if puppeteer {
-			layout = foreign.Puppeteer{}
+// TestHorizon: sessions can be extended as far as the source is told, and never
+// less far than they live already.
+func TestHorizon(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	const id = "9b1deb4d-3b7d-4bad-9bdd-000000000000"
+	now := time.Now().Truncate(time.Millisecond)
+	created, expires := now.Add(-time.Hour), now.Add(5*time.Hour)
+	set(t, []*redistest.Server{server}, "SET", "puppeteer-mcp:session:"+id, forerunner(id, "u", created, now, expires))
+	from := source(t, server.URL(), foreign.Puppeteer{})
+	for horizon, want := range map[time.Duration]time.Time{0: created.AddDate(0, 0, 7), 30 * 24 * time.Hour: created.AddDate(0, 0, 30), time.Hour: expires} {
+		from.Horizon = horizon
+		records, err := from.Load(t.Context(), []string{id})
+		if err != nil || !records[0].Horizon.Time().Equal(want) {
+			t.Errorf("with %v it is %v, and should be %v: %v", horizon, records[0].Horizon.Time(), want, err)
 		}
-		session, err := layout.Decode("9b1deb4d-3b7d-4bad-9bdd-000000000000", value, time.Time{})
-		if err == nil {
-			var r perdure.Record
-			if r, err = session.Record(nil, 0); err == nil {
-				if r.Expiry <= 0 || r.Expiry > r.Horizon || r.Born.IsZero() || r.Version.Before(r.Born) {
-					t.Errorf("%+v", r)
-				}
-				return
-			}
-		}
-		if !errors.Is(err, perdure.ErrInvalid) {
-			t.Errorf("%v", err)
-		}
-	})
+	}
 }

@@ -13,12 +13,13 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/foreign"
 	"github.com/perdure/perdure/migrate"
 )
 
 // Options say how to read sessions. Only Layout is required.
 type Options struct {
-	Layout Layout
+	Layout foreign.Layout
 	// Codec seals what is read. Defaults to plain bodies.
 	Codec perdure.Codec
 	// Horizon is how long after its creation a session can be extended to.
@@ -55,6 +56,10 @@ func NewRedis(ctx context.Context, client rueidis.Client, o Options) (*Redis, er
 func (r *Redis) Close() error {
 	r.client.Close()
 	return nil
+}
+
+func invalid(field, format string, args ...any) error {
+	return &perdure.InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
 }
 
 func unavailable(err error) error {
@@ -199,11 +204,16 @@ func (r *Redis) record(id string, v value) (perdure.Record, error) {
 	if v.err != nil {
 		return perdure.Record{}, v.err
 	}
-	f, err := r.Layout.Decode(id, v.text, v.expires)
+	p, err := r.Layout.Decode(id, []byte(v.text), v.expires)
 	if err != nil {
 		return perdure.Record{}, err
 	}
-	return f.Record(r.Codec, r.Horizon)
+	if r.Horizon > 0 {
+		if p.Horizon = p.CreatedAt.Add(r.Horizon); p.Horizon.Before(p.ExpiresAt) {
+			p.Horizon = p.ExpiresAt
+		}
+	}
+	return p.Record(r.Codec)
 }
 
 // Load reads sessions by their ids.

@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -32,10 +33,7 @@ const day = 24 * time.Hour
 
 // KeyPrefix begins the keys of sessions.
 func (c ConnectRedis) KeyPrefix() string {
-	if c.Prefix == "" {
-		return "sess:"
-	}
-	return c.Prefix
+	return cmp.Or(c.Prefix, "sess:")
 }
 
 type cookie struct {
@@ -44,38 +42,39 @@ type cookie struct {
 }
 
 // Decode reads a session.
-func (c ConnectRedis) Decode(id, value string, expires time.Time) (f perdure.Foreign, err error) {
-	f.ID = id
-	if err := object(value, &f.Metadata); err != nil {
-		return f, err
+func (c ConnectRedis) Decode(id string, value []byte, expires time.Time) (p perdure.Portable, err error) {
+	p.ID = id
+	var session map[string]json.RawMessage
+	if err := Unmarshal(value, &session); err != nil {
+		return p, err
 	}
-	raw, ok := f.Metadata["cookie"]
+	raw, ok := session["cookie"]
 	if !ok {
-		return f, invalid("cookie", "is missing: this is no session of express-session")
+		return p, invalid("cookie", "is missing: this is no session of express-session")
 	}
 	var k cookie
-	if err := object(string(raw), &k); err != nil {
-		return f, err
+	if err := Unmarshal(raw, &k); err != nil {
+		return p, err
 	}
-	if f.CreatedAt, f.ExpiresAt, err = c.life(&k, expires, time.Now()); err != nil {
-		return f, err
+	if p.CreatedAt, p.ExpiresAt, err = c.life(&k, expires, time.Now()); err != nil {
+		return p, err
 	}
-	f.UserID = c.user(f.Metadata)
-	if f.UserID == "" {
-		f.UserID = "anonymous:" + string(perdure.HashUser(id))
+	if err := Unmarshal(value, &p.Metadata); err != nil {
+		return p, err
 	}
+	p.UserID = cmp.Or(c.user(session), "anonymous:"+string(perdure.HashUser(id)))
 	for _, path := range []string{"username", "user.username", "user.name"} {
-		if f.Username = text(f.Metadata, path); f.Username != "" {
+		if p.Username = text(session, path); p.Username != "" {
 			break
 		}
 	}
 	for _, path := range []string{"roles", "user.roles"} {
-		if json.Unmarshal(at(f.Metadata, path), &f.Roles) == nil && len(f.Roles) > 0 {
+		if json.Unmarshal(at(session, path), &p.Roles) == nil && len(p.Roles) > 0 {
 			break
 		}
-		f.Roles = nil
+		p.Roles = nil
 	}
-	return f, nil
+	return p, nil
 }
 
 // life is when a session was last set, and when it ends.
