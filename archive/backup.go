@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // Format is a kind of file that Backup writes.
@@ -185,7 +186,7 @@ func (b *backup) run(ctx context.Context) (s Summary, err error) {
 	b.totals.Unreadable = int64(len(b.missed))
 	for _, id := range slices.Sorted(maps.Keys(b.missed)) {
 		if len(s.Unreadable) < maxRefusals {
-			s.Unreadable = append(s.Unreadable, printable(id))
+			s.Unreadable = append(s.Unreadable, printable.Clip(id, perdure.MaxIDLen))
 		}
 	}
 	s.Footer = Footer{Totals: b.totals, FinishedAt: b.Now().UTC(), Position: position}

@@ -65,8 +65,7 @@ func DataDirOf(address string) (string, bool) {
 	return dir, ok
 }
 
-// describe is the kind of store at a valid address, and the address without
-// secrets.
+// describe is the kind of store at an address, and the address without secrets.
 func describe(address string) (kind, shown string) {
 	if dir, ok := DataDirOf(address); ok {
 		if absolute, err := filepath.Abs(dir); err == nil {
@@ -77,7 +76,10 @@ func describe(address string) (kind, shown string) {
 	if isRedis(address) {
 		return "redis", withoutSecrets(address)
 	}
-	return "memory", memoryAddress
+	if address == memoryAddress {
+		return "memory", memoryAddress
+	}
+	return "", "…" // it might be anything
 }
 
 // withoutSecrets is a Redis address without user, password and parameters.

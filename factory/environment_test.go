@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,22 @@ import (
 
 	"github.com/perdure/perdure/backend/failover"
 )
+
+// TestPurposesNameTheChoices: who reads the table need not get a word wrong to
+// learn which are allowed.
+func TestPurposesNameTheChoices(t *testing.T) {
+	choices := regexp.MustCompile(`^([a-z-]+, )*[a-z-]+ or [a-z-]+$`)
+	for _, v := range Variables() {
+		if v.Allowed == allowedBool || !choices.MatchString(v.Allowed) {
+			continue
+		}
+		for _, choice := range strings.Split(strings.ReplaceAll(v.Allowed, " or ", ", "), ", ") {
+			if !strings.Contains(strings.ToLower(v.Default+" "+v.Purpose), choice) {
+				t.Errorf("%s may be %s, and its purpose does not say so", v.Name, choice)
+			}
+		}
+	}
+}
 
 // TestVariablesAreTheTags: the table that people read agrees with the tags that
 // the program reads, and with the defaults that it has.

@@ -81,7 +81,7 @@ func Open(ctx context.Context, c Config, logger *slog.Logger) (*Instance, error)
 	logger = orDiscard(logger)
 	backend, err := c.openServing(ctx, address, logger)
 	if err != nil && source != "" {
-		return nil, adviseRedis(source, err)
+		return nil, advise(source, err)
 	}
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func assemble(backend perdure.Backend, address, why string, c Config, logger *sl
 }
 
 // choose is the address of the store that the settings ask for, the setting that
-// an address of Redis comes from, and why it was chosen.
+// it comes from, if any, and why it was chosen.
 func (c *Config) choose() (address, source, why string, err error) {
 	url, source, err := c.redisURL()
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *Config) choose() (address, source, why string, err error) {
 	if c.DataDir == DataDirNone {
 		return memoryAddress, "", why + "; PERDURE_DATA_DIR is none: sessions end with this process", nil
 	}
-	return fileScheme + c.DataDir, "", why, nil
+	return fileScheme + c.DataDir, "PERDURE_DATA_DIR", why, nil
 }
 
 // Address is the address of the store that the settings ask for, as OpenBackend

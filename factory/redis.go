@@ -93,14 +93,14 @@ func explainRedis(address string, err error) error {
 	return err
 }
 
-// adviseRedis adds what to do where the address of Redis came from a setting.
-func adviseRedis(source string, err error) error {
+// advise adds which setting says where the store is.
+func advise(source string, err error) error {
 	var invalid *perdure.InvalidError
 	switch {
 	case errors.As(err, &invalid) && invalid.Field == "store address":
 		return &perdure.InvalidError{Field: source, Problem: invalid.Problem}
 	case errors.Is(err, perdure.ErrUnavailable):
-		return fmt.Errorf("%w\nstart it, or correct %s; to serve without it, set REDIS_FALLBACK_ENABLED=true, or SESSION_STORE_TYPE=memory", err, source)
+		return fmt.Errorf("%w\n%s says where the store is", err, source)
 	}
 	return err
 }

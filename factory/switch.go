@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -79,8 +80,13 @@ func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) 
 // over would take sessions without its Redis too.
 func reachable(ctx context.Context, to perdure.Backend) error {
 	if f, ok := perdure.As[*failover.Backend](to); ok {
+		unavailable := perdure.ErrUnavailable.Error() + ": "
 		if h := f.Health(ctx); !h.Redis.Available {
-			return fmt.Errorf("%w: %s", perdure.ErrUnavailable, h.Reason)
+			why := h.Reason // which may say itself, and more than once, that it is unavailable
+			if i := strings.LastIndex(why, unavailable); i >= 0 {
+				why = why[i+len(unavailable):]
+			}
+			return fmt.Errorf("%w: %s", perdure.ErrUnavailable, why)
 		}
 	}
 	return to.Ping(ctx)

@@ -19,10 +19,10 @@ const (
 func Variables() []Variable {
 	return []Variable{
 		{"SESSION_STORE_TYPE", "auto", "auto, redis or memory", "auto is Redis if REDIS_URL is set, else memory: the embedded store"},
-		{"PERDURE_DATA_DIR", "./perdure-data", "the path of a directory, or none", "embedded store, and what is written while Redis is away"},
+		{"PERDURE_DATA_DIR", "./perdure-data", "the path of a directory, or none", "embedded store, and what is written without Redis; none: in memory"},
 		{"PERDURE_MAX_MEMORY", "1GiB", "a size from 1MiB", "bound on the embedded store, and on what is kept for an outage"},
 
-		{"REDIS_URL", "", "redis://host:port or rediss://host:port, with user:password@, /database, commas between the hosts of a Cluster, ?master_name= for Sentinel", "where Redis or Valkey is; never shown"},
+		{"REDIS_URL", "", "redis://host:port or rediss://host:port, with user:password@, /database, commas between the hosts of a Cluster, ?master_name= for Sentinel", "where Redis or Valkey is: redis://user:password@host:port/database"},
 		{"REDIS_URL_FILE", "", "the path of a file that holds what REDIS_URL would, which is then not set", "REDIS_URL as a mounted secret"},
 		{"REDIS_TLS", "false", allowedBool, "TLS with redis:// too"},
 		{"PERDURE_REDIS_CA_FILE", "", allowedPEM, "certificates to trust instead of the system's"},
@@ -36,10 +36,10 @@ func Variables() []Variable {
 		{"REDIS_MAX_RETRIES", "3", "a number from 0 to 65535", "how often a failed call is tried again, if Redis is well"},
 		{"REDIS_RETRY_DELAY", "1000", "a number of milliseconds from 10, or a duration such as 1s", "milliseconds between attempts to reach Redis"},
 		{"REDIS_HEALTH_CHECK_INTERVAL", "30000", "a number of milliseconds from 100, or a duration such as 30s", "milliseconds between probes while all is well"},
-		{"PERDURE_MIRROR", "seen", "seen or full", "what is kept for an outage: sessions seen here, or all"},
-		{"PERDURE_OUTAGE", "serve", "serve, read-only or refuse", "what is done in an outage"},
+		{"PERDURE_MIRROR", "seen", "seen or full", "what is kept for an outage: the sessions seen here; full: all"},
+		{"PERDURE_OUTAGE", "serve", "serve, read-only or refuse", "what is done in an outage: serve, read-only or refuse"},
 		{"PERDURE_OUTAGE_MAX_AGE", "0", "a duration from 1s, or 0 for no bound", "how old what is served in an outage may be"},
-		{"PERDURE_DATA_LOSS", "re-seed", "re-seed or re-login", "if Redis comes back without data: fill it, or have people log in"},
+		{"PERDURE_DATA_LOSS", "re-seed", "re-seed or re-login", "if Redis comes back empty: fill it; re-login: have people log in"},
 
 		{"REDIS_SESSION_TTL", "86400", "a duration from 1s", "life of a session that asks for none"},
 		{"PERDURE_MAX_TTL", "9600h", "a duration not below REDIS_SESSION_TTL", "longest life that a session may ask for"},
@@ -51,10 +51,10 @@ func Variables() []Variable {
 		{"PERDURE_MAX_CLOCK_SKEW", "1m", "a duration from 1s to 1h", "how far the clocks of two machines may differ"},
 
 		{"PERDURE_LISTEN", "127.0.0.1:8420", "host:port on loopback", "where sessions are served"},
-		{"PERDURE_ADMIN_LISTEN", "127.0.0.1:8421", "host:port on loopback, or none", "where an operator switches the store, and asks for its health"},
+		{"PERDURE_ADMIN_LISTEN", "127.0.0.1:8421", "host:port on loopback, or none", "where an operator switches the store, asks for its health; or none"},
 		{"PERDURE_ALLOWED_ORIGINS", "", "origins such as https://app.example.com, with commas between them", "web origins whose pages may call, besides this machine's"},
 		{"PERDURE_DRAIN", "300ms", "a duration up to 5m, or -1 for not at all", "how long /readyz is red before a stop closes the listener"},
-		{"PERDURE_LOG_LEVEL", "info", "debug, info, warn or error", "the least that is logged"},
+		{"PERDURE_LOG_LEVEL", "info", "debug, info, warn or error", "the least that is logged: debug, info, warn or error"},
 		{"PERDURE_LOG_FORMAT", "auto", "auto, text or json", "auto is text on a terminal and json elsewhere"},
 
 		{"SESSION_STORE_MONITORING_ENABLED", "true", allowedBool, "monitoring: not in this version"},

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/printable"
 )
 
 // Source is where sessions come from: a backend (see FromBackend), or what
@@ -22,7 +23,8 @@ type Source interface {
 	Read(ctx context.Context, part int, after string, limit int) (Page, error)
 
 	// Load returns what is stored under the ids, aligned with them; the zero
-	// Record for nothing, and for what cannot be read.
+	// Record for nothing. What cannot be read is in a perdure.UnreadableError
+	// beside the others.
 	Load(ctx context.Context, ids []string) ([]perdure.Record, error)
 
 	// Count is about how many sessions there are.
@@ -48,7 +50,16 @@ func (store) Parts(context.Context) (int, error) { return perdure.Partitions, ni
 
 func (s store) Read(ctx context.Context, part int, after string, limit int) (Page, error) {
 	page, err := s.Scan(ctx, perdure.ScanQuery{After: after, Limit: limit, From: part, To: part + 1, Dead: true})
-	return Page{Records: page.Records, Next: page.Next}, err
+	refused := make([]Failure, len(page.Unreadable))
+	for i, id := range page.Unreadable {
+		refused[i] = unread(id)
+	}
+	return Page{Records: page.Records, Refused: refused, Next: page.Next}, err
+}
+
+// unread is the failure of a stored record that cannot be read.
+func unread(id string) Failure {
+	return Failure{printable.Clip(id, maxPrinted), "the stored record cannot be read: it is damaged, or of another version"}
 }
 
 func (s store) Count(ctx context.Context) (int64, error) {

@@ -193,7 +193,8 @@ type loader interface {
 	Load(ctx context.Context, ids []string) ([]perdure.Record, error)
 }
 
-// load is what is stored under the ids of records.
+// load is what is stored under the ids of records. What cannot be read there is
+// counted as refused, and is not held against them otherwise.
 func (v *comparison) load(ctx context.Context, from loader, records []perdure.Record) (held []perdure.Record, err error) {
 	ids := make([]string, len(records))
 	for i := range records {
@@ -203,7 +204,18 @@ func (v *comparison) load(ctx context.Context, from loader, records []perdure.Re
 		held, err = from.Load(ctx, ids)
 		return err
 	})
-	return held, err
+	bad, err := perdure.AsUnreadable(err)
+	if err != nil || bad == nil {
+		return held, err
+	}
+	unreadable := bad.Set()
+	for i, id := range ids {
+		if unreadable[id] {
+			v.refused([]Failure{unread(id)})
+			held[i] = records[i]
+		}
+	}
+	return held, nil
 }
 
 // askers is how many users are asked for at the same time, a worker.

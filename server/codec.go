@@ -61,11 +61,28 @@ func (jsonCodec) Unmarshal(b []byte, message any) error {
 		return nil
 	}
 	// After "proto:" protojson writes one of two kinds of space, at random.
-	text := strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
+	text := withoutValue(strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0"))
 	if strings.Contains(text, "unknown field") {
 		text += "; the fields of this request are " + fields(m.ProtoReflect().Descriptor())
 	}
 	return errors.New(text)
+}
+
+// withoutValue cuts the value of the request that an error text of protojson ends
+// with: the caller may log it. Line and column say where it is.
+func withoutValue(text string) string {
+	for _, told := range []string{"unexpected token", "invalid value", "invalid google.protobuf.Timestamp value", "duplicate map key", "invalid escape code", "invalid character"} {
+		at := strings.Index(text, told)
+		if at < 0 {
+			continue
+		}
+		at += len(told)
+		if field, _, ok := strings.Cut(text[at:], ": "); ok && strings.HasPrefix(field, " for ") { // "for string field id"
+			at += len(field)
+		}
+		return text[:at]
+	}
+	return text
 }
 
 // fields lists the fields of a message as JSON names them.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,27 @@ func normalTimes(v any) {
 	case []any:
 		for _, value := range v {
 			normalTimes(value)
+		}
+	}
+}
+
+// TestErrorsHoldNoValues: what a request that cannot be read held is in no error,
+// and where it stood is.
+func TestErrorsHoldNoValues(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"metadata":{"token": hunter2}}`:            "(line 1:23): invalid value",
+		`{"metadata":"hunter2"}`:                     "(line 1:13): unexpected token",
+		`{"metadata":{"x":"hunter2\q"}}`:             "invalid escape code",
+		`{"metadata":{"hunter2":1,"hunter2":2}}`:     "duplicate map key",
+		`{"expiresAt":"hunter2"}`:                    "(line 1:14): invalid google.protobuf.Timestamp value",
+		`{"ttlSeconds":"hunter2: invalid value"}`:    "(line 1:15): invalid value for int64 field ttlSeconds",
+		`{"userId":{"hunter2":1}}`:                   "(line 1:11): invalid value for string field userId",
+		`{"roles":"hunter2"}`:                        "(line 1:10): unexpected token",
+		`{"metadata":{"x":"hunter2` + "\x01" + `"}}`: "line 1",
+	} {
+		err := jsonCodec{}.Unmarshal([]byte(body), &perdurev1.CreateSessionRequest{})
+		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", body, err)
 		}
 	}
 }

@@ -91,6 +91,20 @@ func TestWithoutContentType(t *testing.T) {
 	}
 }
 
+// TestCallByGet: as a browser calls.
+func TestCallByGet(t *testing.T) {
+	r := startRig(t, nil, server.Options{})
+	response, err := http.Get(r.url + "/perdure.v1.SessionService/ListSessions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != http.MethodPost || !strings.Contains(string(text), "POST") {
+		t.Errorf("%s %v %s %v", response.Status, response.Header, text, err)
+	}
+}
+
 func TestUpdateChangesOnlyWhatIsSet(t *testing.T) {
 	r := startRig(t, nil, server.Options{})
 	first := r.session("CreateSession", `{"userId":"ada","username":"Ada","roles":["a","b"],"metadata":{"x":1,"y":2}}`)

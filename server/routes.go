@@ -25,7 +25,7 @@ func (s *Server) routes() http.Handler {
 
 	mux := http.NewServeMux()
 	path, handler := perdurev1connect.NewSessionServiceHandler(sessions{s}, options)
-	mux.Handle(path, refuseForms(handler))
+	mux.Handle(path, explain(handler))
 	mux.Handle(grpchealth.NewHandler(checker{s}, options))
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options))
@@ -35,10 +35,15 @@ func (s *Server) routes() http.Handler {
 	return s.guardOrigin(mux)
 }
 
-// refuseForms tells who calls with curl and no content type what to add: Connect
-// would answer 415 without a word.
-func refuseForms(next http.Handler) http.Handler {
+// explain tells who calls with curl, and no body or no content type, what to add:
+// Connect would answer 405 or 415 without a word.
+func explain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			w.Header().Set("Allow", http.MethodPost)
+			http.Error(w, "a call is a POST of JSON: curl -H 'Content-Type: application/json' -d '{…}' …", http.StatusMethodNotAllowed)
+			return
+		}
 		if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
 			http.Error(w, "send JSON with its content type: curl -H 'Content-Type: application/json' …", http.StatusUnsupportedMediaType)
 			return

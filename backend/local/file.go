@@ -54,7 +54,7 @@ type file struct {
 // openFile opens the data file in a directory, or makes it.
 func openFile(dir string, lockWait time.Duration) (*file, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("%w: the data directory cannot be made: %w", perdure.ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: the data directory cannot be made: %w; give one that this user can write", perdure.ErrUnavailable, err)
 	}
 	f := &file{path: filepath.Join(dir, fileName)}
 	err := f.guard(func() (err error) {
@@ -89,7 +89,7 @@ func (f *file) openError(dir string, err error) error {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("the data directory %s: %w; stop that one, or give this one a directory of its own", dir, ErrLocked)
 	case errors.As(err, &errno), errors.As(err, &path):
-		return fmt.Errorf("%w: the data file cannot be opened: %w", perdure.ErrUnavailable, err)
+		return fmt.Errorf("%w: the data file cannot be opened: %w; give a directory that this user can write", perdure.ErrUnavailable, err)
 	}
 	return f.damaged(err)
 }

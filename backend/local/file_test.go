@@ -94,9 +94,9 @@ func TestTheFileIsForItsOwnerAlone(t *testing.T) {
 func TestUnusableDirectories(t *testing.T) {
 	dir := t.TempDir()
 	os.WriteFile(filepath.Join(dir, "file"), nil, 0o600)
-	wantOpenError(t, filepath.Join(dir, "file"), perdure.ErrUnavailable, "cannot be made")
+	wantOpenError(t, filepath.Join(dir, "file"), perdure.ErrUnavailable, "this user can write")
 	os.Mkdir(filepath.Join(dir, "perdure.db"), 0o700)
-	wantOpenError(t, dir, perdure.ErrUnavailable, "cannot be opened")
+	wantOpenError(t, dir, perdure.ErrUnavailable, "this user can write")
 }
 
 func TestForeignAndNewerFilesAreRefused(t *testing.T) {

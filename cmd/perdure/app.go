@@ -33,9 +33,9 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	verb, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.running {
-		err = usageError{fmt.Errorf("%w\nsee: perdure --help", err)}
+		err = usageError{fmt.Errorf("%w\nsee: %s --help", err, verb.CommandPath())}
 	}
 	code := exitCode(err)
 	if err != nil && code != exitInterrupted {

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"time"
 
+	"connectrpc.com/connect"
+
 	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
 	"github.com/perdure/perdure/proto/perdure/v1/perdurev1connect"
 )
@@ -34,8 +36,18 @@ func newDaemon(address string) (sessions, error) {
 
 func (daemon) close() error { return nil }
 
-// failed names the daemon in an error.
-func (d daemon) failed(err error) error { return fmt.Errorf("the daemon at %s: %w", d.address, err) }
+// failed names the daemon in an error, and says where to look.
+func (d daemon) failed(err error) error {
+	err = fmt.Errorf("the daemon at %s: %w", d.address, err)
+	switch {
+	case connect.CodeOf(err) != connect.CodeUnavailable:
+	case connect.IsWireError(err):
+		err = fmt.Errorf("%w\nsee %s/readyz?verbose, and its log", err, d.address)
+	default:
+		err = fmt.Errorf("%w\nsee whether perdure serve runs there, and what its PERDURE_LISTEN is", err)
+	}
+	return err
+}
 
 func (d daemon) get(ctx context.Context, id string) (session, error) {
 	reply, err := d.client.GetSession(ctx, &perdurev1.GetSessionRequest{Id: id})

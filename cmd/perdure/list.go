@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/perdure/perdure/internal/printable"
 )
 
 const listPage = 1000
@@ -53,7 +55,7 @@ func (a *app) listAll(ctx context.Context, s sessions, user string) error {
 			return err
 		}
 		for _, id := range page.unreadable {
-			fmt.Fprintf(a.stderr, "cannot be read: %s\n", printable(id))
+			fmt.Fprintf(a.stderr, "cannot be read: %s\n", printable.Text(id))
 		}
 		if token = page.next; token == "" {
 			break

@@ -55,6 +55,11 @@ type span struct {
 func (a *app) plan(ctx context.Context, m *moving, s stores) error {
 	o := migrate.Options{Reading: m.reading}
 	end := a.telling(&o.Reading)
+	tell := o.Reading.Progress
+	o.Reading.Progress = func(p migrate.Progress) {
+		p.Phase = "plan" // it compares as a verify does, and finds no fault
+		tell(p)
+	}
 	plan, err := migrate.NewPlan(ctx, s.from.Source, s.to.Backend, o)
 	end()
 	if err != nil {

@@ -81,7 +81,8 @@ func (p *progress) draw(s status, fresh bool) {
 		}
 		p.bar = progressbar.NewOptions64(most,
 			progressbar.OptionSetWriter(p.out), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(s.unit),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish())
+			progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetSpinnerChangeInterval(0)) // it would draw beside us
 	}
 	if s.expected > 0 {
 		p.bar.ChangeMax64(max(s.expected, s.done+1)) // it is over when the job says so

@@ -41,6 +41,16 @@ func TestOnRedis(t *testing.T) {
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	for _, args := range [][]string{{"get", made.ID}, {"doctor"}} {
+		r := cli(t, append(env, "PERDURE_LISTEN="+d.up.Listen), args...)
+		ask := "perdure get --store " + d.url() + " " + made.ID
+		if r.code != exitError || !strings.Contains(r.stderr, "REDIS_URL says") || strings.Contains(r.stderr, "SESSION_STORE_TYPE") || strings.Contains(r.stderr, ask) != (args[0] == "get") {
+			t.Errorf("%s without Redis: %+v", args, r)
+		}
+	}
+	if r := refused(t, append(env, "REDIS_FALLBACK_ENABLED=false")...); !strings.Contains(r.stderr, "set REDIS_FALLBACK_ENABLED=true") {
+		t.Errorf("serve without Redis: %+v", r)
+	}
 	if r := refused(t, append(env, "REDIS_FALLBACK_ENABLED=false")...); r.code != exitError || !strings.Contains(r.stderr, server.Addr()) || strings.Contains(r.stderr, "hunter2") {
 		t.Errorf("serve without Redis: %+v", r)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -49,10 +50,13 @@ func (a *app) runServe(ctx context.Context) (err error) {
 	}
 	listener, err := server.Listen(ctx, config.Listen)
 	if err != nil {
-		return fmt.Errorf("PERDURE_LISTEN: %w", err)
+		return cannotListen("PERDURE_LISTEN", err)
 	}
 	defer listener.Close()
 	instance, err := factory.Open(ctx, config, logger)
+	if err != nil && config.NoFallback && !a.held(err) && errors.Is(err, perdure.ErrUnavailable) {
+		err = fmt.Errorf("%w\nto start without it, set REDIS_FALLBACK_ENABLED=true: what is written meanwhile is merged when it is back", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -72,6 +76,14 @@ func (a *app) runServe(ctx context.Context) (err error) {
 		return err
 	}
 	return s.Serve(ctx, listener)
+}
+
+// cannotListen names the setting, and says what to do where the port is taken.
+func cannotListen(setting string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: %w; stop what listens there, or set %s to another port", setting, err, setting)
+	}
+	return fmt.Errorf("%s: %w", setting, err)
 }
 
 // warn logs what is wrong with the set-up of the store.
@@ -119,7 +131,7 @@ func (a *app) serveAdmin(ctx context.Context, c factory.Config, i *factory.Insta
 		return func() {}, "", nil
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("PERDURE_ADMIN_LISTEN: %w", err)
+		return nil, "", cannotListen("PERDURE_ADMIN_LISTEN", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var serving sync.WaitGroup

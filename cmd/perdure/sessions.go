@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -68,8 +69,13 @@ func (a *app) openSessions(c *cobra.Command, args []string) (sessions, error) {
 	}
 	i, err := a.openStore(c, false)
 	if err != nil {
-		if config, _, bad := a.config(); bad == nil && a.held(err) {
+		config, _, bad := a.config()
+		switch {
+		case bad != nil:
+		case a.held(err):
 			err = fmt.Errorf("%w\nif a daemon holds it, ask the daemon: %s", err, askDaemon(c, args, config.Listen))
+		case a.address == "" && errors.Is(err, perdure.ErrUnavailable):
+			err = fmt.Errorf("%w\na daemon that fails over may still answer: %s", err, askDaemon(c, args, config.Listen))
 		}
 		return nil, err
 	}

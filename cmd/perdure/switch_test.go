@@ -15,6 +15,9 @@ func TestSwitchADaemon(t *testing.T) {
 	d := startDaemon(t, "PERDURE_DATA_DIR=none")
 	made := d.create(`{"userId":"ada","metadata":{"n":1}}`)
 	admin := "http://" + d.up.Admin
+	if r := cli(t, nil, "switch", "--admin", admin, "--to", "nonsense"); r.code != exitUsage || !strings.Contains(r.stderr, "no scheme") {
+		t.Errorf("to what is no address: %+v", r)
+	}
 	r := cli(t, nil, "switch", "--json", "--admin", admin, "--to", redis.URL())
 	if r.code != exitOK || !strings.Contains(r.stdout, `"migrated":1`) || strings.Contains(r.stdout+r.stderr, "hunter2") {
 		t.Fatalf("%+v", r)
@@ -40,7 +43,7 @@ func TestSwitchADaemon(t *testing.T) {
 	}{
 		{[]string{"--to", redis.URL()}, exitUsage, "already"},
 		{[]string{"--to", "ftp://x"}, exitUsage, "scheme"},
-		{[]string{"--to", "redis://127.0.0.1:1"}, exitError, "nothing was switched"},
+		{[]string{"--to", "redis://127.0.0.1:1"}, exitError, "nothing was switched: redis://127.0.0.1:1 cannot take sessions: session store is unavailable: the connection"},
 		{nil, exitUsage, "--to"},
 	} {
 		r := cli(t, nil, append([]string{"switch", "--admin", admin}, c.args...)...)
@@ -75,7 +78,7 @@ func TestSwitchADaemon(t *testing.T) {
 // TestAdminPort: a wrong one stops the start, and so does one that is taken.
 func TestAdminPort(t *testing.T) {
 	d := startDaemon(t, "PERDURE_DATA_DIR=none")
-	if r := refused(t, "PERDURE_DATA_DIR=none", "PERDURE_ADMIN_LISTEN="+d.up.Admin); r.code != exitError || !strings.Contains(r.stderr, "PERDURE_ADMIN_LISTEN") {
+	if r := refused(t, "PERDURE_DATA_DIR=none", "PERDURE_ADMIN_LISTEN="+d.up.Admin); r.code != exitError || !strings.Contains(r.stderr, "set PERDURE_ADMIN_LISTEN to another port") {
 		t.Errorf("%+v", r)
 	}
 	if none := startDaemon(t, "PERDURE_DATA_DIR=none", "PERDURE_ADMIN_LISTEN=none"); none.up.Admin != "" {

@@ -20,7 +20,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{nil, "nope", exitUsage, `unknown command "nope"`},
 		{nil, "list --nope", exitUsage, "--nope"},
-		{nil, "get", exitUsage, "accepts 1 arg"},
+		{nil, "get", exitUsage, "accepts 1 arg(s), received 0\nsee: perdure get --help"},
 		{nil, "get a b", exitUsage, "accepts 1 arg"},
 		{nil, "revoke", exitUsage, "--user"},
 		{nil, "revoke x --user y", exitUsage, "give one"},

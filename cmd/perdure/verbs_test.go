@@ -123,7 +123,8 @@ func TestLockedStore(t *testing.T) {
 	if r := cli(t, env, "get", id); !strings.HasSuffix(r.stderr, "perdure get --store "+d.url()+" "+id+"\n") {
 		t.Errorf("%+v", r)
 	}
-	if r := refused(t, env[:1]...); r.code != exitError || !strings.Contains(r.stderr, "held by another process") {
+	if r := refused(t, append(env[:1:1], "REDIS_FALLBACK_ENABLED=false")...); r.code != exitError || !strings.Contains(r.stderr, "held by another process") ||
+		!strings.Contains(r.stderr, "PERDURE_DATA_DIR says") || strings.Contains(r.stderr, "REDIS") {
 		t.Errorf("a second serve: %+v", r)
 	}
 	if r := cli(t, nil, "stats", "--store", d.url()); r.code != exitUsage || !strings.Contains(r.stderr, "readyz") {
