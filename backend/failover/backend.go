@@ -59,6 +59,9 @@ type Backend struct {
 	contested    ids                    // of records that the front store lacks something of
 	refused      ids                    // of journalled records that the front store does not take
 	copying      sync.Mutex             // one writer or remover of the mirror's copy
+	unread       []string               // outdated copies of a mirror that wait for the front store; copying is held
+	marking      sync.Mutex             // of the copy as outdated, which it then is
+	outdated     bool
 }
 
 // status is the state and what goes with it; it is replaced, never written to.

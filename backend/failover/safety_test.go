@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -314,15 +315,54 @@ func TestTheSecondOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { again.Close() })
-	if r, err := again.Get(t.Context(), id); err != nil || r.Kind == perdure.KindSession {
+	if r, err := again.Get(t.Context(), id); r.Kind == perdure.KindSession {
 		t.Errorf("after the restart: kind %d, %v", r.Kind, err)
 	}
+}
+
+// TestARestartInARecovery gives back what the front store has lost, from the copy
+// of before it.
+func TestARestartInARecovery(t *testing.T) {
+	shared, dir := newToll(newShared(t)), t.TempDir()
+	n := newNode(t, shared, failover.Options{Dir: dir})
+	kept, out := n.create(t, "u"), n.create(t, "u")
+	n.cut.Store(true)
+	n.create(t, "u")
+	for deadline := time.Now().Add(20 * time.Second); !copied(t, filepath.Join(dir, "1", "mirror"), out); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no copy is made")
+		}
+	}
+	merging, release := make(chan struct{}, 1), make(chan struct{})
+	shared.keep(func(_ context.Context, call string, _ ...string) error {
+		if call == "merge" {
+			merging <- struct{}{}
+			<-release
+			return errCut
+		}
+		return nil
+	})
+	forget(t, shared.Backend, kept)
+	n.cut.Store(false)
+	<-merging
+	if ok, err := n.Delete(t.Context(), out); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	n.cut.Store(true)
+	close(release)
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	shared.keep(nil)
+	again := newNode(t, shared, failover.Options{Dir: dir})
+	again.want(t, true, kept)
+	again.want(t, false, out)
 }
 
 // copied reports whether a copy of the mirror is complete and has the session.
 func copied(t *testing.T, dir, id string) bool {
 	t.Helper()
-	if _, err := filepath.Glob(filepath.Join(dir, "perdure.db")); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "perdure.db")); err != nil {
 		return false
 	}
 	store, err := local.Open(local.Options{Dir: dir, LockWait: -1})
@@ -529,4 +569,30 @@ func (f failing) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.
 		}
 	}
 	return results, nil
+}
+
+// TestARotationWhoseAnswerIsLost, by a front store that answers reads from then
+// on, has been made all the same.
+func TestARotationWhoseAnswerIsLost(t *testing.T) {
+	shared := newToll(newShared(t))
+	lossy := deaf{shared, &atomic.Int32{}}
+	n := newNode(t, lossy, failover.Options{})
+	id := n.create(t, "u")
+	shared.keep(func(ctx context.Context, call string, ids ...string) error {
+		if call != "apply" {
+			return nil
+		}
+		lossy.times.Store(1)
+		shared.keep(readsOnly)
+		return nil
+	})
+	successor, err := n.Rotate(t.Context(), id, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.want(t, true, successor.ID)
+	n.want(t, false, id)
+	shared.keep(nil)
+	n.await(t, failover.Healthy)
+	n.want(t, true, successor.ID)
 }
