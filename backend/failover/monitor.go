@@ -220,7 +220,7 @@ func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
 		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
 		defer cancel()
 		if err = b.drainEnds(ctx, next.front); err == nil && (seen.state == Degraded || seen.state == ReadOnly) {
-			err = b.outdateMirrorCopy()
+			b.outdateMirrorCopy()
 		}
 	}
 	if err != nil {
@@ -264,6 +264,7 @@ func (b *Backend) checkUp(ctx context.Context, st *status) {
 // finish ends a recovery if the journal is empty and no other outage has begun.
 // It holds the gate, so that nobody writes to the journal in between.
 func (b *Backend) finish(incarnation string) {
+	b.forgetRefusals()
 	b.gate.Lock()
 	seen := b.status.Load()
 	next := *seen

@@ -22,19 +22,24 @@ const mirrorCopy = "mirror"
 const outdated = "outdated"
 
 // outdateMirrorCopy marks the copy, before anybody is served by the front store.
-// It does not wait for one that is being made.
-func (b *Backend) outdateMirrorCopy() error {
+// It does not wait for one that is being made. A copy that cannot be marked goes:
+// better to forget somebody at a restart than to bring one back.
+func (b *Backend) outdateMirrorCopy() {
 	if b.journal.dir == "" {
-		return nil
+		return
 	}
 	b.marking.Lock()
 	defer b.marking.Unlock()
 	b.outdated = true
 	copied := filepath.Join(b.journal.dir, mirrorCopy)
-	if err := os.MkdirAll(copied, 0o700); err != nil {
-		return err
+	err := os.MkdirAll(copied, 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(copied, outdated), nil, 0o600)
 	}
-	return os.WriteFile(filepath.Join(copied, outdated), nil, 0o600)
+	if err != nil {
+		err = errors.Join(err, os.RemoveAll(copied))
+		b.opts.Logger.Error("the copy of the mirror could not be marked and was removed", "dir", copied, "error", err)
+	}
 }
 
 // beginMirrorCopy reports whether a copy is wanted, and that it will be of now.

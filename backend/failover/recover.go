@@ -128,6 +128,16 @@ func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []p
 	return errors.Join(failed, b.forget(ctx, settled))
 }
 
+// forgetRefusals takes note of refused records that are in the journal no more.
+// Two who settle a record at the same time may have fared differently.
+func (b *Backend) forgetRefusals() {
+	for _, id := range b.refused.list() {
+		if r, err := b.journal.Get(context.Background(), id); err == nil && !r.Exists() {
+			b.refused.remove(id)
+		}
+	}
+}
+
 // refusal reports whether the error says that the record will never do, rather
 // than that the front store cannot take it now.
 func refusal(err error) bool {
