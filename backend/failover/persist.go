@@ -135,18 +135,16 @@ func (b *Backend) mergeCopy(ctx context.Context, front perdure.Backend, dir stri
 			return err
 		}
 		records = slices.DeleteFunc(records, func(r perdure.Record) bool { return !b.counts(&r, now) || b.forsaken(&r) })
-		for some := range slices.Chunk(records, mergeSize) {
-			for _, merged := range b.merger(front).MergeAll(ctx, b.restamped(some)) {
-				if merged.Err != nil && !refusal(merged.Err) {
-					return merged.Err
-				}
-				if merged.Err == nil {
-					b.mirror.learn(&merged.Record, perdure.Version{})
-				}
+		for _, merged := range b.merger(front).MergeAll(ctx, b.restamped(records)) {
+			if merged.Err != nil && !refusal(merged.Err) {
+				return merged.Err
 			}
-			if err := pace.wait(ctx, len(some)); err != nil {
-				return err
+			if merged.Err == nil {
+				b.mirror.learn(&merged.Record, perdure.Version{})
 			}
+		}
+		if err := pace.wait(ctx, len(records)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -320,8 +320,8 @@ func TestTheSecondOutage(t *testing.T) {
 	}
 }
 
-// TestARestartInARecovery gives back what the front store has lost, from the copy
-// of before it.
+// TestARestartInARecovery: the copy of before it gives back what the front store
+// has lost, and brings back nobody who was logged out since.
 func TestARestartInARecovery(t *testing.T) {
 	shared, dir := newToll(newShared(t)), t.TempDir()
 	n := newNode(t, shared, failover.Options{Dir: dir})
@@ -333,12 +333,12 @@ func TestARestartInARecovery(t *testing.T) {
 			t.Fatal("no copy is made")
 		}
 	}
-	merging, release := make(chan struct{}, 1), make(chan struct{})
-	shared.keep(func(_ context.Context, call string, _ ...string) error {
+	merging := make(chan struct{}, 1)
+	shared.keep(func(ctx context.Context, call string, _ ...string) error {
 		if call == "merge" {
 			merging <- struct{}{}
-			<-release
-			return errCut
+			<-ctx.Done()
+			return ctx.Err()
 		}
 		return nil
 	})
@@ -348,12 +348,22 @@ func TestARestartInARecovery(t *testing.T) {
 	if ok, err := n.Delete(t.Context(), out); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	n.cut.Store(true)
-	close(release)
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
 	shared.keep(nil)
+	blind, err := failover.Open(t.Context(), failover.Options{
+		Dir: dir, Open: func(context.Context) (perdure.Backend, error) { return nil, errCut },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := blind.Get(t.Context(), out); r.Kind == perdure.KindSession {
+		t.Errorf("who was logged out in the recovery is served: %v", err)
+	}
+	if err := blind.Close(); err != nil {
+		t.Fatal(err)
+	}
 	again := newNode(t, shared, failover.Options{Dir: dir})
 	again.want(t, true, kept)
 	again.want(t, false, out)
