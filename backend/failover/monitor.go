@@ -197,6 +197,9 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 	}
 	b.doubts.CompareAndSwap(why, nil) // from here on the status has it
 	err = b.drain(ctx, next.front)
+	if err == nil {
+		err = b.mergeCopies(ctx, next.front)
+	}
 	if err == nil && next.doubt != "" {
 		err = b.restore(ctx, &next)
 	}
@@ -216,7 +219,9 @@ func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
 		defer b.gate.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
 		defer cancel()
-		err = b.drainEnds(ctx, next.front)
+		if err = b.drainEnds(ctx, next.front); err == nil && (seen.state == Degraded || seen.state == ReadOnly) {
+			b.outdateMirrorCopy()
+		}
 	}
 	if err != nil {
 		b.opts.Logger.Warn("what was ended in the outage could not be merged yet", "error", err)
@@ -259,6 +264,7 @@ func (b *Backend) checkUp(ctx context.Context, st *status) {
 // finish ends a recovery if the journal is empty and no other outage has begun.
 // It holds the gate, so that nobody writes to the journal in between.
 func (b *Backend) finish(incarnation string) {
+	b.forgetRefusals()
 	b.gate.Lock()
 	seen := b.status.Load()
 	next := *seen

@@ -66,7 +66,7 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 	var plans []plan
 	for i, batch := range batches {
 		if mustMint(&batch[0]) {
-			results[i].Outcome = perdure.Conflict
+			results[i] = b.minted(ctx, st, batch[0].Record.ID)
 			continue
 		}
 		if results[i].Err = b.mergeable(&batch[0]); results[i].Err != nil {
@@ -104,6 +104,21 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 		p.settle(applied)
 	}
 	return results, nil
+}
+
+// minted is the result of a put under an id that was minted before the outage:
+// another is wanted, unless the put has reached the front store, as recognise
+// then finds out.
+func (b *Backend) minted(ctx context.Context, st *status, id string) perdure.Result {
+	result := perdure.Result{Outcome: perdure.Conflict}
+	if !st.readable {
+		return result
+	}
+	if r, err := st.front.Get(ctx, id); err == nil && r.Exists() {
+		b.mirror.learn(&r, perdure.Version{})
+		result.Stored = r
+	}
+	return result
 }
 
 // noteEnds has what ends sessions merged first after the outage.

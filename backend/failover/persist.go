@@ -2,8 +2,10 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/local"
@@ -13,6 +15,58 @@ import (
 // mirror during an outage, so that a restart in the middle of it forgets nobody.
 // It is gone when all is well: an old copy would bring back who logged out since.
 const mirrorCopy = "mirror"
+
+// outdated is a file in a copy that says that the front store has been served from
+// since: who was logged out then is still in it. Such a copy is no more read from;
+// it is merged when the front store is there to say who that is.
+const outdated = "outdated"
+
+// outdateMirrorCopy marks the copy, before anybody is served by the front store.
+// It does not wait for one that is being made. A copy that cannot be marked goes:
+// better to forget somebody at a restart than to bring one back.
+func (b *Backend) outdateMirrorCopy() {
+	if b.journal.dir == "" {
+		return
+	}
+	b.marking.Lock()
+	defer b.marking.Unlock()
+	b.outdated = true
+	copied := filepath.Join(b.journal.dir, mirrorCopy)
+	err := os.MkdirAll(copied, 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(copied, outdated), nil, 0o600)
+	}
+	if err != nil {
+		err = errors.Join(err, os.RemoveAll(copied))
+		b.opts.Logger.Error("the copy of the mirror could not be marked and was removed", "dir", copied, "error", err)
+	}
+}
+
+// beginMirrorCopy reports whether a copy is wanted, and that it will be of now.
+func (b *Backend) beginMirrorCopy() bool {
+	b.marking.Lock()
+	defer b.marking.Unlock()
+	if state := b.status.Load().state; state != Degraded && state != ReadOnly {
+		return false
+	}
+	b.outdated = false
+	return true
+}
+
+// endMirrorCopy takes the mark off a copy that is complete, unless it was set
+// meanwhile, or the copy has more than the mirror.
+func (b *Backend) endMirrorCopy() error {
+	b.marking.Lock()
+	defer b.marking.Unlock()
+	if b.outdated || len(b.unread) > 0 {
+		return nil
+	}
+	err := os.Remove(filepath.Join(b.journal.dir, mirrorCopy, outdated))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
 
 // persistMirror writes the mirror to disk in the background.
 func (b *Backend) persistMirror() {
@@ -29,6 +83,9 @@ func (b *Backend) persistMirror() {
 func (b *Backend) writeMirror(ctx context.Context) error {
 	b.copying.Lock()
 	defer b.copying.Unlock()
+	if !b.beginMirrorCopy() {
+		return nil
+	}
 	store, err := b.openMirrorCopy(filepath.Join(b.journal.dir, mirrorCopy))
 	if err != nil {
 		return err
@@ -48,6 +105,48 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 			}
 		}
 	}
+	return b.endMirrorCopy()
+}
+
+// mergeCopies merges the outdated copies that the last life of this process, or
+// another process, has left.
+func (b *Backend) mergeCopies(ctx context.Context, front perdure.Backend) error {
+	b.copying.Lock()
+	defer b.copying.Unlock()
+	for len(b.unread) > 0 {
+		if err := b.mergeCopy(ctx, front, b.unread[0]); err != nil {
+			return err
+		}
+		b.unread = b.unread[1:]
+	}
+	return nil
+}
+
+func (b *Backend) mergeCopy(ctx context.Context, front perdure.Backend, dir string) error {
+	store, err := b.openMirrorCopy(dir)
+	if err != nil {
+		b.opts.Logger.Warn("a copy of the mirror cannot be read", "dir", dir, "error", err)
+		return nil
+	}
+	defer store.Close()
+	pace, now := newPace(b.opts.RecoveryRate), perdure.MillisOf(b.opts.Now())
+	for records, err := range pages(ctx, store) {
+		if err != nil {
+			return err
+		}
+		records = slices.DeleteFunc(records, func(r perdure.Record) bool { return !b.counts(&r, now) || b.forsaken(&r) })
+		for _, merged := range b.merger(front).MergeAll(ctx, b.restamped(records)) {
+			if merged.Err != nil && !refusal(merged.Err) {
+				return merged.Err
+			}
+			if merged.Err == nil {
+				b.mirror.learn(&merged.Record, perdure.Version{})
+			}
+		}
+		if err := pace.wait(ctx, len(records)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -62,6 +161,11 @@ func (b *Backend) restoreMirror() {
 		copied := filepath.Join(dir, mirrorCopy)
 		made, err := os.Stat(copied)
 		if dir == "" || err != nil {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(copied, outdated)); err == nil {
+			b.unread = append(b.unread, copied)
+			b.doubt("this process was restarted in a recovery")
 			continue
 		}
 		b.mirror.synced.Store(min(b.mirror.synced.Load(), made.ModTime().UnixMilli()))

@@ -9,12 +9,9 @@ import (
 	"github.com/perdure/perdure"
 )
 
-// recoveryPage is how many records are read and forgotten at a time, mergeSize how
-// many of them are merged at a time: others wait while the server does that.
-const (
-	recoveryPage = 500
-	mergeSize    = 64
-)
+// recoveryPage is how many records are merged at a time. Less does not shorten what
+// others wait meanwhile, and takes longer.
+const recoveryPage = 500
 
 // merger merges into the front store.
 func (b *Backend) merger(front perdure.Backend) *perdure.Merger {
@@ -101,32 +98,40 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 // one, and forgets them. A record that the front store does not take is kept out
 // of the way: it is counted, logged, and tried again later.
 func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []perdure.Record, pace *pace) error {
+	if len(records) == 0 {
+		return nil
+	}
 	var settled []perdure.Record
 	var failed error
-	for some := range slices.Chunk(records, mergeSize) {
-		for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(some)) {
-			switch err := merged.Err; {
-			case err == nil:
-				b.metrics.replayed.Add(1)
-				b.mirror.learn(&merged.Record, perdure.Version{})
-				b.refused.remove(some[i].ID)
-				settled = append(settled, some[i])
-			case refusal(err):
-				if b.refused.add(some[i].ID) {
-					b.opts.Logger.Error("a journalled record is refused by the session store; it stays in the journal and is tried again", "id", some[i].ID, "error", err)
-				}
-			default:
-				failed = err
+	for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(records)) {
+		switch err := merged.Err; {
+		case err == nil:
+			b.metrics.replayed.Add(1)
+			b.mirror.learn(&merged.Record, perdure.Version{})
+			b.refused.remove(records[i].ID)
+			settled = append(settled, records[i])
+		case refusal(err):
+			if b.refused.add(records[i].ID) {
+				b.opts.Logger.Error("a journalled record is refused by the session store; it stays in the journal and is tried again", "id", records[i].ID, "error", err)
 			}
-		}
-		if failed == nil {
-			failed = pace.wait(ctx, len(some))
-		}
-		if failed != nil {
-			break
+		default:
+			failed = err
 		}
 	}
-	return errors.Join(failed, b.forget(ctx, settled))
+	if err := errors.Join(failed, b.forget(ctx, settled)); err != nil {
+		return err
+	}
+	return pace.wait(ctx, len(records))
+}
+
+// forgetRefusals takes note of refused records that are in the journal no more.
+// Two who settle a record at the same time may have fared differently.
+func (b *Backend) forgetRefusals() {
+	for _, id := range b.refused.list() {
+		if r, err := b.journal.Get(context.Background(), id); err == nil && !r.Exists() {
+			b.refused.remove(id)
+		}
+	}
 }
 
 // refusal reports whether the error says that the record will never do, rather

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
-	"github.com/perdure/perdure/backend/local"
 )
 
 // fill creates sessions until one is refused.
@@ -277,67 +275,6 @@ func TestOneDamagedRecord(t *testing.T) {
 	n.await(t, failover.Healthy)
 }
 
-// TestTheSecondOutage: what was ended between two outages stays ended although
-// the process is restarted in the second, from the copy made in the first.
-func TestTheSecondOutage(t *testing.T) {
-	shared, dir := newToll(newShared(t)), t.TempDir()
-	n := newNode(t, shared, failover.Options{Dir: dir})
-	id := n.create(t, "u")
-	n.cut.Store(true)
-	n.create(t, "u")
-	for deadline := time.Now().Add(20 * time.Second); !copied(t, filepath.Join(dir, "1", "mirror"), id); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("no copy is made")
-		}
-	}
-	merging, release := make(chan struct{}, 1), make(chan struct{})
-	shared.keep(func(_ context.Context, call string, _ ...string) error {
-		if call == "merge" {
-			merging <- struct{}{}
-			<-release
-			return errCut
-		}
-		return nil
-	})
-	n.cut.Store(false)
-	<-merging
-	if ok, err := n.Delete(t.Context(), id); !ok || err != nil {
-		t.Fatal(ok, err)
-	}
-	n.cut.Store(true)
-	close(release)
-	n.await(t, failover.Degraded)
-	n.want(t, false, id)
-	if err := n.Close(); err != nil {
-		t.Fatal(err)
-	}
-	again, err := failover.Open(t.Context(), failover.Options{
-		Dir: dir, Open: func(context.Context) (perdure.Backend, error) { return nil, errCut },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { again.Close() })
-	if r, err := again.Get(t.Context(), id); err != nil || r.Kind == perdure.KindSession {
-		t.Errorf("after the restart: kind %d, %v", r.Kind, err)
-	}
-}
-
-// copied reports whether a copy of the mirror is complete and has the session.
-func copied(t *testing.T, dir, id string) bool {
-	t.Helper()
-	if _, err := filepath.Glob(filepath.Join(dir, "perdure.db")); err != nil {
-		return false
-	}
-	store, err := local.Open(local.Options{Dir: dir, LockWait: -1})
-	if err != nil {
-		return false
-	}
-	defer store.Close()
-	r, err := store.Get(t.Context(), id)
-	return err == nil && r.Exists()
-}
-
 // nearby has a near cache.
 type nearby struct {
 	toll
@@ -425,122 +362,4 @@ func TestANearCacheOfWhoIsBack(t *testing.T) {
 	}
 	close(release)
 	reads.Wait()
-}
-
-// TestAChosenID of the length of a minted one can be taken in an outage.
-func TestAChosenID(t *testing.T) {
-	n := newNode(t, newShared(t), failover.Options{})
-	n.cut.Store(true)
-	const id = "507f1f77bcf86cd799439011"
-	if _, err := n.Create(t.Context(), perdure.Data{ID: id, UserID: "u"}); err != nil {
-		t.Fatal(err)
-	}
-	n.want(t, true, id)
-	n.cut.Store(false)
-	n.await(t, failover.Healthy)
-	n.want(t, true, id)
-}
-
-// TestARevocationAcrossAnOutage begins again on the other side.
-func TestARevocationAcrossAnOutage(t *testing.T) {
-	shared := newToll(newShared(t))
-	n := newNode(t, placed{shared}, failover.Options{})
-	var ids []string
-	for range 1200 { // more than two pages
-		ids = append(ids, n.create(t, "u"))
-	}
-	var calls atomic.Int32
-	shared.keep(func(_ context.Context, call string, _ ...string) error {
-		if call == "removeUser" && calls.Add(1) == 2 {
-			n.cut.Store(true)
-			return errCut
-		}
-		return nil
-	})
-	if _, err := n.RevokeUser(t.Context(), "u"); err != nil {
-		t.Error(err)
-	}
-	n.want(t, false, ids...)
-	n.cut.Store(false)
-	n.await(t, failover.Healthy)
-	n.want(t, false, ids...)
-}
-
-// placed has cursors of its own.
-type placed struct{ toll }
-
-func (p placed) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.UserRemoved, error) {
-	r.After = strings.TrimPrefix(r.After, "placed ")
-	removed, err := p.toll.RemoveUser(ctx, r)
-	if removed.Next != "" {
-		removed.Next = "placed " + removed.Next
-	}
-	return removed, err
-}
-
-// TestATouchedSession is one that this process has used: it can be read in an
-// outage.
-func TestATouchedSession(t *testing.T) {
-	shared := newShared(t)
-	n, other := newNode(t, shared, failover.Options{}), newNode(t, shared, failover.Options{})
-	id := other.create(t, "u")
-	if touched, err := n.Touch(t.Context(), id); !touched || err != nil {
-		t.Fatal(touched, err)
-	}
-	n.cut.Store(true)
-	n.want(t, true, id)
-}
-
-// TestAllWritesOfACallFail: where the front store fails all writes of a call one by
-// one in a recovery, they go to the journal.
-func TestAllWritesOfACallFail(t *testing.T) {
-	shared := newToll(newShared(t))
-	n := newNode(t, failing{shared}, failover.Options{})
-	n.cut.Store(true)
-	n.create(t, "u")
-	merging, release := make(chan struct{}, 1), make(chan struct{})
-	var ill atomic.Bool
-	shared.keep(func(_ context.Context, call string, _ ...string) error {
-		if call == "merge" {
-			merging <- struct{}{}
-			<-release
-			return errCut
-		}
-		if ill.Load() {
-			return errCut
-		}
-		return nil
-	})
-	n.cut.Store(false)
-	<-merging
-	ill.Store(true)
-	touches := make([]perdure.Batch, 2)
-	for i := range touches {
-		r := perdure.Record{ID: perdure.NewID(i), Header: perdure.Header{Kind: perdure.KindTombstone, Version: perdure.NewClock(nil).Tick()}}
-		touches[i] = perdure.Batch{{Op: perdure.OpRemove, Record: r}}
-	}
-	results, err := n.failover.Apply(t.Context(), touches)
-	if err != nil {
-		t.Error(err)
-	}
-	for _, r := range results {
-		if r.Err != nil {
-			t.Error(r.Err)
-		}
-	}
-	close(release)
-}
-
-// failing answers what was refused batch by batch.
-type failing struct{ toll }
-
-func (f failing) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
-	results, err := f.toll.Apply(ctx, batches)
-	if err != nil {
-		results = make([]perdure.Result, len(batches))
-		for i := range results {
-			results[i].Err = err
-		}
-	}
-	return results, nil
 }
