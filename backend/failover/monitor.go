@@ -2,7 +2,8 @@ package failover
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -144,7 +145,7 @@ func (b *Backend) confirm(ctx context.Context, seen *status, cause error) (well 
 			return false // somebody else has found out
 		}
 		if readable, err := b.examine(b.life, seen.front); err != nil {
-			b.degrade(seen, readable, errors.Join(cause, err))
+			b.degrade(seen, readable, fmt.Errorf("%w; then a probe: %w", cause, err))
 			return false
 		}
 		b.wake() // it may be another server
@@ -297,7 +298,11 @@ func (b *Backend) change(from, to *status) bool {
 		return true
 	}
 	b.metrics.transitions.Add(1)
-	b.opts.Logger.Warn("session store failover", "from", from.state, "to", to.state, "reason", to.reason)
+	level := slog.LevelWarn
+	if to.state == Recovering || to.state == Healthy {
+		level = slog.LevelInfo
+	}
+	b.opts.Logger.Log(context.Background(), level, "session store failover", "from", from.state, "to", to.state, "reason", to.reason)
 	if b.opts.Notify != nil {
 		b.opts.Notify(Transition{From: from.state, To: to.state, At: to.since, Reason: to.reason})
 	}

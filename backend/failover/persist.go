@@ -83,8 +83,9 @@ func (b *Backend) persistMirror() {
 func (b *Backend) writeMirror(ctx context.Context) error {
 	b.copying.Lock()
 	defer b.copying.Unlock()
-	if !b.beginMirrorCopy() {
-		return nil
+	held, err := b.mirror.Stats(ctx)
+	if err != nil || held.Sessions+held.Tombstones == 0 || !b.beginMirrorCopy() {
+		return err
 	}
 	store, err := b.openMirrorCopy(filepath.Join(b.journal.dir, mirrorCopy))
 	if err != nil {
@@ -130,11 +131,11 @@ func (b *Backend) mergeCopy(ctx context.Context, front perdure.Backend, dir stri
 	}
 	defer store.Close()
 	pace, now := newPace(b.opts.RecoveryRate), perdure.MillisOf(b.opts.Now())
-	for records, err := range pages(ctx, store) {
+	for page, err := range pages(ctx, store) {
 		if err != nil {
 			return err
 		}
-		records = slices.DeleteFunc(records, func(r perdure.Record) bool { return !b.counts(&r, now) || b.forsaken(&r) })
+		records := slices.DeleteFunc(page.Records, func(r perdure.Record) bool { return !b.counts(&r, now) || b.forsaken(&r) })
 		for _, merged := range b.merger(front).MergeAll(ctx, b.restamped(records)) {
 			if merged.Err != nil && !refusal(merged.Err) {
 				return merged.Err
