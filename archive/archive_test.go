@@ -252,7 +252,7 @@ func TestDryRun(t *testing.T) {
 	origin, target := inMemory(t), inMemory(t)
 	populate(t, origin, 30)
 	file := save(t, origin, archive.BackupOptions{})
-	restore(t, save(t, origin, archive.BackupOptions{}), target, archive.RestoreOptions{})
+	restore(t, file, target, archive.RestoreOptions{})
 	create(t, target, perdure.Data{UserID: "there"})
 	must[int](t)(target.RevokeUser(t.Context(), "user:3"))
 	create(t, origin, perdure.Data{UserID: "new"})

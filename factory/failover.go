@@ -26,7 +26,6 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 	}
 	var wrong error // of the first attempt: written before Open returns, and then no more
 	first := true
-	retries := c.RedisMaxRetries
 	backend, err := failover.Open(ctx, failover.Options{
 		Open: func(ctx context.Context) (perdure.Backend, error) {
 			front, err := c.openRedis(ctx, address, true, logger)
@@ -38,7 +37,7 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 		},
 		Dir: dir, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, DataLoss: c.DataLoss,
 		MaxMirrorBytes: c.MaxMemory, MaxJournalBytes: c.MaxMemory,
-		MaxRetries: retries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
+		MaxRetries: c.RedisMaxRetries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
 		MaxClockSkew: c.MaxClockSkew, Logger: logger,
 	})
 	if err != nil {

@@ -64,9 +64,6 @@ func (m *matcher) takes(r *perdure.Record) bool {
 	return (m.from == 0 || created > m.from) && (m.to == 0 || created < m.to)
 }
 
-// all reports whether everything passes.
-func (m *matcher) all() bool { return m.users == nil && m.ids == nil && m.from == 0 && m.to == 0 }
-
 // String tells filters apart, for a checkpoint.
 func (f *Filter) String() string {
 	users := make([]string, len(f.Users))

@@ -102,13 +102,11 @@ func (a *Admin) handler() http.Handler {
 func (a *Admin) health(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), pingTimeout)
 	defer cancel()
-	h := a.instance.Health(ctx)
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
+	h, status := a.instance.Health(ctx), http.StatusOK
 	if h.Condition == factory.ConditionUnhealthy {
-		w.WriteHeader(http.StatusServiceUnavailable)
+		status = http.StatusServiceUnavailable
 	}
-	_ = json.NewEncoder(w).Encode(h)
+	writeHealth(w, status, h)
 }
 
 func (a *Admin) switchStore(w http.ResponseWriter, r *http.Request) {

@@ -49,14 +49,9 @@ func (s *Server) checks(ctx context.Context) []check {
 	return []check{serving, store}
 }
 
-// fails is implemented by a backend that carries on when its store does not.
-type fails interface {
-	Health(ctx context.Context) failover.Health
-}
-
 // failover is the health of a store that fails over, if it is one.
 func (s *Server) failover(ctx context.Context) (failover.Health, bool) {
-	f, ok := perdure.As[fails](s.store.Backend())
+	f, ok := perdure.As[*failover.Backend](s.store.Backend())
 	if !ok {
 		return failover.Health{}, false
 	}
@@ -94,9 +89,15 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the store does not fail over; see /readyz", http.StatusNotFound)
 		return
 	}
+	writeHealth(w, http.StatusOK, health)
+}
+
+// writeHealth answers with a health as JSON, which nobody is to keep.
+func writeHealth(w http.ResponseWriter, status int, health any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(health)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(health) // who has left does not read it
 }
 
 // livez answers while the process does.
