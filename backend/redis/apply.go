@@ -56,12 +56,14 @@ func (b *Backend) carryWrites(ctx context.Context, load []*parcel) {
 }
 
 // carryScript adds the keys and arguments of all parcels to a call, which has a
-// reply for each.
+// reply for each. Each load goes over a connection of its own: on one that they
+// shared the server would hold back the replies to a load until the next was done.
 func (b *Backend) carryScript(ctx context.Context, c call, load []*parcel) {
 	for _, p := range load {
 		c.keys = append(c.keys, p.keys...)
 		c.args = append(c.args, p.args...)
 	}
+	c.apart = true
 	replies, err := b.link.replies(b.link.exchange(ctx, []call{c})[0], len(load))
 	for i, p := range load {
 		if p.err = err; err == nil {

@@ -117,7 +117,7 @@ func (b *bell) change(ends positions) (positions, error) {
 
 // block has the server wait until there is an entry after the positions.
 func (b *bell) block(ends positions) (changed bool, err error) {
-	c := call{words: []string{"XREAD", "COUNT", "1", "BLOCK", strconv.FormatInt(blockTime.Milliseconds(), 10), "STREAMS"}, blocks: true}
+	c := call{words: []string{"XREAD", "COUNT", "1", "BLOCK", strconv.FormatInt(blockTime.Milliseconds(), 10), "STREAMS"}, apart: true}
 	for i, feed := range b.feeds.keys {
 		c.keys, c.args = append(c.keys, feed), append(c.args, ends[i].id())
 	}

@@ -13,7 +13,7 @@ import (
 // convoy carries the calls of concurrent callers to the server together, as one
 // command for as many as are waiting when it leaves. What the client, the network
 // and the server do for each command they then do once for all. A caller waits no
-// longer than it asked to: only the two goroutines that carry are held up by a
+// longer than it asked to: only the few goroutines that carry are held up by a
 // server that hangs.
 type convoy struct {
 	link  *link
@@ -37,7 +37,7 @@ type parcel struct {
 }
 
 const (
-	carriers    = 2       // one load is made ready while another is under way
+	carriers    = 3       // loads are made ready while another is under way
 	maxParcels  = 64      // of a load
 	maxLoad     = 1 << 18 // its bytes, about
 	queueLength = 1 << 10 // parcels that wait in line; more callers wait at its end

@@ -23,7 +23,7 @@ type call struct {
 	script     *script
 	words      []string
 	keys, args []string
-	blocks     bool // the server may take its time, on a connection of its own
+	apart      bool // on a connection of its own while it lasts
 }
 
 // command is the plain command of these words, with its keys at the end.
@@ -39,7 +39,7 @@ func (c *call) build(b rueidis.Builder, full bool) rueidis.Completed {
 		words = []string{"EVALSHA", c.script.sha, strconv.Itoa(len(c.keys))}
 	}
 	command := b.Arbitrary(words...).Keys(c.keys...).Args(c.args...)
-	if c.blocks {
+	if c.apart {
 		return command.Blocking()
 	}
 	return command.Build()
