@@ -60,5 +60,5 @@ func (b *Backend) fill(batches []perdure.Batch, group []int) call {
 		args = append(args, r.ID, string(buf), decimal(r.Deadline()))
 		args[head+1] = strconv.Itoa((len(args)-head)/3 - 1)
 	}
-	return call{script: b.scripts.fill, keys: []string{own.expiry, b.feeds.of(partition)}, args: args}
+	return call{script: b.scripts.fill, keys: []string{own.expiry, b.feeds.of(partition), own.tombs}, args: args}
 }

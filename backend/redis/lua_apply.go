@@ -227,12 +227,15 @@ return 1
 `
 
 const luaIndexing = `
+-- raise has a user's index live until a time, and drops what has ended from it.
+local function raise(u, reap, today)
+  call('EXPIREAT', u, reap)
+  call('ZREMRANGEBYSCORE', u, '-inf', math.floor(today / 1000))
+end
+
 -- index puts a session into its user's index. The member '.' has the time until
 -- which the index lives as its score: a second change says that it was raised.
 local function index(u, id, reap, today)
-  if call('ZADD', u, 'GT', 'CH', reap, id, reap, '.') == 2 then
-    call('EXPIREAT', u, reap)
-    call('ZREMRANGEBYSCORE', u, '-inf', math.floor(today / 1000))
-  end
+  if call('ZADD', u, 'GT', 'CH', reap, id, reap, '.') == 2 then raise(u, reap, today) end
 end
 `
