@@ -8,19 +8,9 @@ package redis
 //	KEYS index, …
 //	ARGV for each index: prefix of records, score and member after which to begin,
 //	     limit
-const luaPage = luaCommon + luaSeek + `
+const luaPage = luaCommon + luaSeek + luaMembers + `
 local function page(index, prefix, score, member, limit)
-  local from, to = '0', limit - 1
-  if member ~= '' then
-    from = seek(index, score, member)
-    to = from + limit - 1
-  end
-  local names = call('ZRANGE', index, from, to)
-  local out = {#names, '', ''}
-  if #names == tonumber(limit) then
-    out[2] = names[#names]
-    out[3] = call('ZSCORE', index, out[2])
-  end
+  local out, names = members(index, score, member, limit)
   for i, value in ipairs(values(prefix, names)) do
     out[2 * i + 2] = names[i]
     out[2 * i + 3] = value
@@ -35,6 +25,35 @@ for i, index in ipairs(KEYS) do
   pages[i] = result
 end
 return pages
+`
+
+// luaNames returns a page of an index as luaPage does, without the records.
+//
+//	KEYS index
+//	ARGV score and member after which to begin, limit
+const luaNames = luaCommon + luaSeek + luaMembers + `
+local out, names = members(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
+for i, name in ipairs(names) do out[i + 3] = name end
+return out
+`
+
+const luaMembers = `
+-- members returns how many members a page of an index has, and the last of them
+-- with its score if there may be more; and the members.
+local function members(index, score, member, limit)
+  local from, to = '0', limit - 1
+  if member ~= '' then
+    from = seek(index, score, member)
+    to = from + limit - 1
+  end
+  local names = call('ZRANGE', index, from, to)
+  local out = {#names, '', ''}
+  if #names == tonumber(limit) then
+    out[2] = names[#names]
+    out[3] = call('ZSCORE', index, out[2])
+  end
+  return out, names
+end
 `
 
 // luaRevoke puts the epoch of a user, unless it stands already, and ends a page

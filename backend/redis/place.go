@@ -149,15 +149,43 @@ func readRecords(parts []rueidis.RedisMessage) (f found, err error) {
 		if err != nil {
 			return found{}, failure(err)
 		}
-		r, err := record(id, parts[i+1])
-		switch {
-		case errors.Is(err, perdure.ErrFormat):
-			f.unreadable = append(f.unreadable, id)
-		case err != nil:
+		if err := f.add(id, parts[i+1]); err != nil {
 			return found{}, err
-		default:
-			f.ids, f.values = append(f.ids, id), append(f.values, r)
 		}
 	}
 	return f, nil
+}
+
+// add takes in what is stored under an id.
+func (f *found) add(id string, value rueidis.RedisMessage) error {
+	r, err := record(id, value)
+	switch {
+	case errors.Is(err, perdure.ErrFormat):
+		f.unreadable = append(f.unreadable, id)
+		return nil
+	case err != nil:
+		return err
+	}
+	f.ids, f.values = append(f.ids, id), append(f.values, r)
+	return nil
+}
+
+// readNames reads the reply of luaNames: the members, and the last of them if
+// there may be more.
+func (b *Backend) readNames(result rueidis.RedisResult) (names []string, last place, err error) {
+	parts, err := result.ToArray()
+	if err == nil && len(parts) < 3 {
+		err = errGarbage
+	}
+	if err != nil {
+		return nil, last, b.link.failure(err)
+	}
+	names = make([]string, len(parts)-3)
+	for i := range names {
+		if names[i], err = parts[i+3].ToString(); err != nil {
+			return nil, last, failure(err)
+		}
+	}
+	last, err = readPlace(parts[1:3])
+	return names, last, err
 }

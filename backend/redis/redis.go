@@ -37,7 +37,7 @@ var (
 )
 
 type scripts struct {
-	apply, fill, index, page, revoke, sweep, probe *script
+	apply, fill, index, page, names, revoke, sweep, probe *script
 }
 
 // Open connects to the server. A wrong option is a perdure.ErrInvalid. A server
@@ -54,7 +54,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		clocks:  &clocks{},
 		gate:    newGate(a.master != ""),
 		scripts: scripts{
-			apply: newScript(luaApply), fill: newScript(luaFill), index: newScript(luaIndex), page: newScript(luaPage),
+			apply: newScript(luaApply), fill: newScript(luaFill), index: newScript(luaIndex), page: newScript(luaPage), names: newScript(luaNames),
 			revoke: newScript(luaRevoke), sweep: newScript(luaSweep), probe: newScript(luaProbe),
 		},
 	}

@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"encoding/hex"
+	"slices"
+	"strconv"
 
 	"github.com/perdure/perdure"
 	"github.com/redis/rueidis"
@@ -54,11 +56,12 @@ type pager struct {
 const lookAhead = 128
 
 // step reads from the present index, and counts those after it; where it has room
-// left it reads the ones that are not empty. So a page of a dense store costs one
-// round trip, and one of a sparse store few.
+// left it reads the ones that are not empty. The records are got by the server's
+// own command, since a script would copy each twice: a page of a dense store costs
+// two round trips, and one of a sparse store few.
 func (c *pager) step(ctx context.Context) error {
 	here, ahead := c.at, c.ahead()
-	calls := []call{c.page(here)}
+	calls := []call{c.names(here)}
 	for _, s := range ahead {
 		calls = append(calls, command([]string{"ZCARD"}, c.index(s)))
 	}
@@ -66,8 +69,7 @@ func (c *pager) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	asked := c.left
-	if full, err := c.take(here, asked, results[0]); full || err != nil {
+	if full, err := c.take(ctx, []station{here}, results); full || err != nil {
 		return err
 	}
 	var worth []station
@@ -79,19 +81,16 @@ func (c *pager) step(ctx context.Context) error {
 			return err
 		}
 		if n > 0 {
-			worth, calls = append(worth, ahead[i]), append(calls, c.page(ahead[i]))
+			worth, calls = append(worth, ahead[i]), append(calls, c.names(ahead[i]))
 		}
 		room -= n
 		end = ahead[i].next(c.query.Dead)
 	}
-	asked = c.left
 	if results, err = c.backend.link.do(ctx, calls...); err != nil {
 		return err
 	}
-	for i, s := range worth {
-		if full, err := c.take(s, asked, results[i]); full || err != nil {
-			return err
-		}
+	if full, err := c.take(ctx, worth, results); full || err != nil {
+		return err
 	}
 	c.at = end
 	return nil
@@ -113,29 +112,91 @@ func (c *pager) index(s station) string {
 	return own.expiry
 }
 
-func (c *pager) page(s station) call {
-	return c.backend.pageCall(&c.backend.keys.partitions[s.partition], c.index(s), s.place, c.left)
+// names is a call of luaNames.
+func (c *pager) names(s station) call {
+	return call{
+		script: c.backend.scripts.names, keys: []string{c.index(s)},
+		args: []string{s.place.score, s.place.member, strconv.Itoa(c.left)},
+	}
 }
 
-// take adds what was read from an index, of which so much was asked for, to the
-// page, and goes on after it. It reports whether the page is full.
-func (c *pager) take(s station, asked int, result rueidis.RedisResult) (full bool, err error) {
-	l, err := c.backend.readPage(result)
+// sheet is what was read from an index.
+type sheet struct {
+	station
+	ids  []string
+	last place // of the ids, if there may be more
+}
+
+// take adds the records of what was read from indexes to the page, and goes on
+// after them. It reports whether the page is full.
+func (c *pager) take(ctx context.Context, stations []station, results []rueidis.RedisResult) (full bool, err error) {
+	sheets := make([]sheet, 0, len(stations))
+	for i, room := 0, c.left; i < len(stations) && room > 0; i++ {
+		s := sheet{station: stations[i]}
+		if s.ids, s.last, err = c.backend.readNames(results[i]); err != nil {
+			return false, err
+		}
+		room -= len(s.ids)
+		sheets = append(sheets, s)
+	}
+	values, err := c.values(ctx, sheets)
 	if err != nil {
 		return false, err
 	}
-	for _, r := range l.values {
-		if r.Exists() && (r.Kind == perdure.KindSession) != s.dead {
-			c.found.Records = append(c.found.Records, r)
+	for _, s := range sheets {
+		var f found
+		for i, id := range s.ids {
+			if err := f.add(id, values[i]); err != nil {
+				return false, err
+			}
 		}
+		values = values[len(s.ids):]
+		for _, r := range f.values {
+			if r.Exists() && (r.Kind == perdure.KindSession) != s.dead {
+				c.found.Records = append(c.found.Records, r)
+			}
+		}
+		c.found.Unreadable = append(c.found.Unreadable, f.unreadable...)
+		if c.at = s.next(c.query.Dead); s.last.member != "" {
+			c.at = s.station
+			c.at.place = s.last
+		}
+		c.left -= len(s.ids)
 	}
-	c.found.Unreadable = append(c.found.Unreadable, l.unreadable...)
-	if c.at = s.next(c.query.Dead); l.looked == asked {
-		c.at = s
-		c.at.place = l.last
-	}
-	c.left -= l.looked
 	return c.left <= 0, nil
+}
+
+// maxGets is how many records one command gets: others are served after each.
+const maxGets = 500
+
+// values gets what is stored under the ids of sheets, in their order.
+func (c *pager) values(ctx context.Context, sheets []sheet) (values []rueidis.RedisMessage, err error) {
+	var calls []call
+	n := 0
+	for _, s := range sheets {
+		prefix := c.backend.keys.partitions[s.partition].records
+		for ids := range slices.Chunk(s.ids, maxGets) {
+			keys := make([]string, len(ids))
+			for i, id := range ids {
+				keys[i] = prefix + id
+			}
+			calls = append(calls, command([]string{"MGET"}, keys...))
+		}
+		n += len(s.ids)
+	}
+	results, err := c.backend.link.do(ctx, calls...)
+	if err != nil {
+		return nil, err
+	}
+	values = make([]rueidis.RedisMessage, 0, n)
+	for i, result := range results {
+		some, err := c.backend.link.replies(result, len(calls[i].keys))
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, some...)
+	}
+	return values, nil
 }
 
 // station is where a scan goes on. In a cursor it is the partition in hex, "x" for
