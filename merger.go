@@ -148,13 +148,14 @@ type put struct {
 
 // settle puts until each put is applied, changes nothing, or has failed.
 func (m *Merger) settle(ctx context.Context, puts ...*put) {
-	batches := make([]Batch, len(puts))
+	batches, writes := make([]Batch, len(puts)), make([]Write, len(puts))
 	for range maxAttempts {
 		if len(puts) == 0 {
 			return
 		}
 		for i, p := range puts {
-			batches[i] = Batch{p.Write}
+			writes[i] = p.Write
+			batches[i] = writes[i : i+1 : i+1]
 		}
 		results, err := m.Backend.Apply(ctx, batches[:len(puts)])
 		again := puts[:0:0]

@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/internal/printable"
@@ -46,22 +47,24 @@ func (m *move) halt(records []perdure.Record, merged []perdure.Merged) error {
 	return nil
 }
 
-// choose drops what the filter does not let through, and what has expired.
+// choose drops what the filter does not let through, and what has expired. The
+// records are not to be used afterwards.
 func (m *move) choose(records []perdure.Record) (chosen []perdure.Record, sessions int) {
 	now := perdure.MillisOf(m.Now())
 	expired := int64(0)
-	for i := range records {
-		switch r := &records[i]; {
-		case !r.Exists() || !m.filter.takes(r):
+	chosen = slices.DeleteFunc(records, func(r perdure.Record) bool {
+		switch {
+		case !r.Exists() || !m.filter.takes(&r):
+			return true
 		case r.Kind != perdure.KindSession:
-			chosen = append(chosen, *r)
+			return false
 		case !r.Live(now):
 			expired++
-		default:
-			chosen = append(chosen, *r)
-			sessions++
+			return true
 		}
-	}
+		sessions++
+		return false
+	})
 	m.tally.add(func(r *Result) { r.Expired += expired })
 	return chosen, sessions
 }
@@ -110,9 +113,12 @@ func (m *move) merge(ctx context.Context, records []perdure.Record) []perdure.Me
 	}
 	// Its error is in merged.
 	_ = m.patiently(ctx, m.tell, func(ctx context.Context) (err error) {
-		some := make([]perdure.Record, len(open))
-		for n, i := range open {
-			some[n] = records[i]
+		some := records
+		if len(open) < len(records) {
+			some = make([]perdure.Record, len(open))
+			for n, i := range open {
+				some[n] = records[i]
+			}
 		}
 		var again []int
 		for n, one := range m.merger.MergeAll(ctx, some) {

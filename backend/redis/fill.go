@@ -47,17 +47,20 @@ func (b *Backend) fill(batches []perdure.Batch, group []int) call {
 	args := make([]string, 0, 6+6*len(group))
 	args = append(args, b.feeds.length, decimal(today), own.records, own.users, own.records+own.hex+".", string([]byte{byte(why(&batches[group[0]][0]))}))
 	var user perdure.UserKey
-	var reaped string
+	var reaped int64
 	head := 0 // of the last user
 	var buf []byte
 	for _, at := range group {
 		r := record(at)
-		if until := reap(partition, r.Expiry, today); r.User != user || until != reaped {
+		if until := reapAt(partition, r.Expiry, today); r.User != user || until != reaped {
 			user, reaped, head = r.User, until, len(args)
-			args = append(args, string(user), "", reaped)
+			args = append(args, string(user), "", strconv.FormatInt(reaped, 10))
 		}
 		buf = r.Append(buf[:0])
-		args = append(args, r.ID, string(buf), decimal(r.Deadline()))
+		end := len(buf)
+		buf = strconv.AppendInt(buf, int64(r.Deadline()), 10)
+		both := string(buf)
+		args = append(args, r.ID, both[:end], both[end:])
 		args[head+1] = strconv.Itoa((len(args)-head)/3 - 1)
 	}
 	return call{script: b.scripts.fill, keys: []string{own.expiry, b.feeds.of(partition), own.tombs}, args: args}

@@ -149,25 +149,17 @@ func readRecords(parts []rueidis.RedisMessage) (f found, err error) {
 		if err != nil {
 			return found{}, failure(err)
 		}
-		if err := f.add(id, parts[i+1]); err != nil {
+		r, err := record(id, parts[i+1])
+		switch {
+		case errors.Is(err, perdure.ErrFormat):
+			f.unreadable = append(f.unreadable, id)
+		case err != nil:
 			return found{}, err
+		default:
+			f.ids, f.values = append(f.ids, id), append(f.values, r)
 		}
 	}
 	return f, nil
-}
-
-// add takes in what is stored under an id.
-func (f *found) add(id string, value rueidis.RedisMessage) error {
-	r, err := record(id, value)
-	switch {
-	case errors.Is(err, perdure.ErrFormat):
-		f.unreadable = append(f.unreadable, id)
-		return nil
-	case err != nil:
-		return err
-	}
-	f.ids, f.values = append(f.ids, id), append(f.values, r)
-	return nil
 }
 
 // readNames reads the reply of luaNames: the members, and the last of them if

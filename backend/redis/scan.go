@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -143,20 +144,20 @@ func (c *pager) take(ctx context.Context, stations []station, results []rueidis.
 	if err != nil {
 		return false, err
 	}
+	c.found.Records = slices.Grow(c.found.Records, len(values))
 	for _, s := range sheets {
-		var f found
 		for i, id := range s.ids {
-			if err := f.add(id, values[i]); err != nil {
+			r, err := record(id, values[i])
+			switch {
+			case errors.Is(err, perdure.ErrFormat):
+				c.found.Unreadable = append(c.found.Unreadable, id)
+			case err != nil:
 				return false, err
-			}
-		}
-		values = values[len(s.ids):]
-		for _, r := range f.values {
-			if r.Exists() && (r.Kind == perdure.KindSession) != s.dead {
+			case r.Exists() && (r.Kind == perdure.KindSession) != s.dead:
 				c.found.Records = append(c.found.Records, r)
 			}
 		}
-		c.found.Unreadable = append(c.found.Unreadable, f.unreadable...)
+		values = values[len(s.ids):]
 		if c.at = s.next(c.query.Dead); s.last.member != "" {
 			c.at = s.station
 			c.at.place = s.last

@@ -22,9 +22,13 @@ const (
 // half as long as milliseconds in an index, until 2038. Partitions differ, so that
 // not all keys go at once.
 func reap(partition int, end, now perdure.Millis) string {
+	return strconv.FormatInt(reapAt(partition, end, now), 10)
+}
+
+func reapAt(partition int, end, now perdure.Millis) (seconds int64) {
 	offset := perdure.Millis(partition) * (reapEvery / perdure.Partitions)
 	at := (max(end, now)+reapGrace-offset+reapEvery-1)/reapEvery*reapEvery + offset
-	return strconv.FormatInt(int64(at/1000), 10)
+	return int64(at / 1000)
 }
 
 // encoder makes the keys and arguments of luaApply.
