@@ -68,7 +68,7 @@ store that the environment names, as serve does.`,
 
 // storeFlags are the flags of a verb that works on a store.
 func (a *app) storeFlags(c *cobra.Command) {
-	c.Flags().StringVar(&a.address, "store", "", "address of the store; see perdure help stores (default: what the environment says)")
+	addressFlag(c, &a.address, "store", "address of the store, or @FILE; see perdure help stores (default: what the environment says)")
 	a.jsonFlag(c)
 }
 

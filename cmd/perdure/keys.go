@@ -91,13 +91,9 @@ func readIdentities(name string) ([]age.Identity, error) {
 }
 
 func (k *keys) phrase() (string, error) {
-	content, err := os.ReadFile(k.passphrase)
+	phrase, err := firstLine(k.passphrase)
 	if err != nil {
 		return "", usageError{fmt.Errorf("--passphrase-file: %w", err)}
-	}
-	phrase, _, _ := strings.Cut(string(content), "\n")
-	if phrase = strings.TrimSuffix(phrase, "\r"); phrase == "" {
-		return "", usageError{fmt.Errorf("--passphrase-file %s: its first line is empty", k.passphrase)}
 	}
 	return phrase, nil
 }

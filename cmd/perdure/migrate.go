@@ -50,8 +50,8 @@ type moving struct {
 // movingFlags are those of every verb of migrate.
 func (a *app) movingFlags(c *cobra.Command, m *moving) {
 	f := c.Flags()
-	f.StringVar(&m.from, "from", "", "address of the store to move sessions out of; see perdure help stores")
-	f.StringVar(&m.to, "to", "", "address of the store to move them into")
+	addressFlag(c, &m.from, "from", "address of the store to move sessions out of, or @FILE; see perdure help stores")
+	addressFlag(c, &m.to, "to", "address of the store to move them into, or @FILE")
 	f.StringSliceVar(&m.users, "user", nil, "only sessions of this user; may be repeated")
 	f.StringSliceVar(&m.ids, "id", nil, "only the session with this id; may be repeated")
 	f.StringVar(&m.after, "created-after", "", "only sessions created after this time (2026-01-02T15:04:05Z), or so long ago (24h)")

@@ -218,13 +218,16 @@ func TestMigrateKilled(t *testing.T) {
 	}
 }
 
-// TestMigrateInterrupted: it stops clean and says how to go on; without --resume
-// the checkpoint is in the way.
+// TestMigrateInterrupted: it stops clean and says how to go on, without what a file
+// keeps; without --resume the checkpoint is in the way.
 func TestMigrateInterrupted(t *testing.T) {
 	one, two := redistest.Start(t, redistest.Options{}), redistest.Start(t, redistest.Options{})
 	sessionsAt(t, one.URL(), 300)
-	checkpoint := filepath.Join(t.TempDir(), "check point")
-	args := []string{"--from", one.URL(), "--to", two.URL(), "--checkpoint", checkpoint, "--batch-size", "1", "--rate", "100"}
+	checkpoint, secret := filepath.Join(t.TempDir(), "check point"), filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(two.URL()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--from", one.URL(), "--to", "@" + secret, "--checkpoint", checkpoint, "--batch-size", "1", "--rate", "100"}
 	c, stderr := process(t, args...)
 	for {
 		if _, err := os.Stat(checkpoint); err == nil {
@@ -238,7 +241,7 @@ func TestMigrateInterrupted(t *testing.T) {
 	if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitInterrupted {
 		t.Fatalf("%v: %s", err, stderr)
 	}
-	want := "perdure migrate run --batch-size 1 --checkpoint '" + checkpoint + "' --from " + one.URL() + " --rate 100 --to " + two.URL() + " --resume"
+	want := "perdure migrate run --batch-size 1 --checkpoint '" + checkpoint + "' --from " + one.URL() + " --rate 100 --to @" + secret + " --resume"
 	if !strings.Contains(stderr.String(), want) {
 		t.Errorf("%s\ndoes not say %s", stderr, want)
 	}

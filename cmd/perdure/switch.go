@@ -53,7 +53,7 @@ is started again: change that too.`,
 		}
 		return a.printSwitch(result)
 	}
-	c.Flags().StringVar(&to, "to", "", "address of the store; see perdure help stores")
+	addressFlag(c, &to, "to", "address of the store, or @FILE; see perdure help stores")
 	c.Flags().StringVar(&admin, "admin", "", "admin port of the daemon, http://host:port (default: what PERDURE_ADMIN_LISTEN says)")
 	c.Flags().BoolVar(&empty, "empty", false, "leave the sessions behind: everybody has to log in again")
 	a.jsonFlag(c)

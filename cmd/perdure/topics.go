@@ -36,7 +36,7 @@ a size is a number of bytes, or as in "64KiB" and "1GiB".
 	return b.String()
 }
 
-const storesText = `The address of a store, for --store:
+const storesText = `The address of a store, for --store, --from and --to:
 
   redis://user:password@host:port/database
                          Redis or Valkey; commas between the hosts of a Cluster,
@@ -57,9 +57,10 @@ read:
                          prefix than sess:, ?user= for where the user id is, as in
                          passport.user, ?ttl= for the life of sessions without end
 
-A password in --store can be seen by other users of the machine and stays in the
-history of the shell: put the address into REDIS_URL, or into a file that
-REDIS_URL_FILE names, and leave --store out.`
+A password in a flag can be seen by other users of the machine and stays in the
+history of the shell. Put the address on the first line of a file, and give @FILE
+in its place; or into REDIS_URL, or a file that REDIS_URL_FILE names, and leave
+--store out.`
 
 const jsonText = `With --json each verb prints, on stdout and in UTF-8:
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,12 @@ import (
 // TestExitCodes: what is wrong, which code, and the words that help.
 func TestExitCodes(t *testing.T) {
 	memory := []string{"PERDURE_DATA_DIR=none"}
+	inFile, nothing := filepath.Join(t.TempDir(), "address"), filepath.Join(t.TempDir(), "empty")
+	for name, content := range map[string]string{inFile: "file:/does/not/exist\r\nmore\n", nothing: "\n"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		env  []string
 		args string
@@ -30,6 +38,9 @@ func TestExitCodes(t *testing.T) {
 		{nil, "list --store mongodb://h", exitUsage, "allowed: redis://"},
 		{nil, "list --store http://h/path", exitUsage, "http://host:port"},
 		{nil, "list --store file:/does/not/exist", exitError, "there is no store in /does/not/exist"},
+		{nil, "list --store @" + inFile, exitError, "there is no store in /does/not/exist"},
+		{nil, "list --store @" + inFile + ".none", exitUsage, "no such file"},
+		{nil, "migrate plan --to @" + inFile + " --from @" + nothing, exitUsage, "is empty"},
 		{nil, "list --store http://127.0.0.1:1", exitError, "the daemon at http://127.0.0.1:1"},
 		{memory, "list", exitUsage, "--store http://127.0.0.1:8420"},
 		{memory, "list --store memory:", exitUsage, "--store http://"},
