@@ -23,7 +23,7 @@ func (b *Backend) fillable(batches []perdure.Batch, group []int) (n int) {
 		batch := batches[group[n]]
 		w, first := &batch[0], &batches[group[0]][0]
 		if len(batch) > 1 || w.Op != perdure.OpPut || !b.encoder.simple(w) || foreign(w.Record.ID, w.Record.User) ||
-			perdure.PartitionOf(w.Record.ID) != perdure.PartitionOf(first.Record.ID) || why(w) != why(first) {
+			perdure.PartitionOf(w.Record.ID) != perdure.PartitionOf(first.Record.ID) {
 			break
 		}
 		size += w.Record.EncodedSize()
@@ -31,9 +31,6 @@ func (b *Backend) fillable(batches []perdure.Batch, group []int) (n int) {
 	}
 	return n
 }
-
-// why is the reason that is announced with a session.
-func why(w *perdure.Write) perdure.Reason { return cmp.Or(w.Record.Reason, w.Reason) }
 
 // fill makes a call of luaFill of the batches of a group, which it sorts by user.
 func (b *Backend) fill(batches []perdure.Batch, group []int) call {
@@ -44,8 +41,8 @@ func (b *Backend) fill(batches []perdure.Batch, group []int) call {
 	today := now()
 	partition := perdure.PartitionOf(record(group[0]).ID)
 	own := &b.keys.partitions[partition]
-	args := make([]string, 0, 6+6*len(group))
-	args = append(args, b.feeds.length, decimal(today), own.records, own.users, own.records+own.hex+".", string([]byte{byte(why(&batches[group[0]][0]))}))
+	args := make([]string, 0, 5+7*len(group))
+	args = append(args, b.feeds.length, decimal(today), own.records, own.users, own.records+own.hex+".")
 	var user perdure.UserKey
 	var reaped int64
 	head := 0 // of the last user
@@ -59,9 +56,11 @@ func (b *Backend) fill(batches []perdure.Batch, group []int) call {
 		buf = r.Append(buf[:0])
 		end := len(buf)
 		buf = strconv.AppendInt(buf, int64(r.Deadline()), 10)
-		both := string(buf)
-		args = append(args, r.ID, both[:end], both[end:])
-		args[head+1] = strconv.Itoa((len(args)-head)/3 - 1)
+		due := len(buf)
+		buf = appendCreation(buf, &batches[at][0])
+		all := string(buf)
+		args = append(args, r.ID, all[:end], all[end:due], all[due:])
+		args[head+1] = strconv.Itoa((len(args) - head - 3) / 4)
 	}
 	return call{script: b.scripts.fill, keys: []string{own.expiry, b.feeds.of(partition), own.tombs}, args: args}
 }

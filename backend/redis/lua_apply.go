@@ -11,7 +11,7 @@ package redis
 //
 //	c  create a session where nothing is stored
 //	   KEYS session, user index, expiry index, epoch
-//	   ARGV record, reap, due, head of the change
+//	   ARGV record, reap, due, change as luaFeed takes it
 //	p  put n records that nothing stands in the way of
 //	   ARGV n, number of keys; then for each
 //	   KEYS record, user index, expiry index, tombstone index, epoch, parent (if "1")
@@ -56,7 +56,7 @@ local function create(k, a, epoch)
   local id = sub(s, before_id)
   index(K[k+2], id, reap, today)
   call('ZADD', K[k+3], A[a+3], id)
-  announce(A[a+4], sub(rec, 4, 15), sub(rec, 52, 73), id)
+  news[#news + 1] = A[a+4]
   return 1
 end
 

@@ -54,7 +54,7 @@ end
 const luaFeed = `
 local news = {}
 
--- announce takes a change in: head is its kind and reason.
+-- announce adds a change to the news: head is its kind and reason.
 local function announce(head, version, user, id)
   news[#news + 1] = string.char(36 + #id) .. head .. version .. user .. id
 end

@@ -6,20 +6,21 @@ package redis
 //
 //	KEYS expiry index, feed, tombstone index
 //	ARGV length of the feed, caller's time, prefix of records, prefix of user
-//	     indexes, prefix of epochs, reason; then for each user and reap: user key,
-//	     number of sessions, reap; and for each session: id, record, due
+//	     indexes, prefix of epochs; then for each user and reap: user key, number
+//	     of sessions, reap; and for each session: id, record, due, change as
+//	     luaFeed takes it
 const luaFill = luaCommon + luaFeed + luaIndexing + `
 local A, last = ARGV, #ARGV
-local length, today, records, users, epochs, head = A[1], tonumber(A[2]), A[3], A[4], A[5], '\1' .. A[6]
+local length, today, records, users, epochs = A[1], tonumber(A[2]), A[3], A[4], A[5]
 local out, n, scores, s = {}, 0, {}, 0
 
 -- standing gets the users' epochs, which are in the tombstone index.
 local function standing()
   if call('EXISTS', KEYS[3]) == 0 then return {} end
-  local names, a = {}, 6
+  local names, a = {}, 5
   while a < last do
     names[#names + 1] = epochs .. A[a+1]
-    a = a + 3 + 3 * A[a+2]
+    a = a + 3 + 4 * A[a+2]
   end
   return call('MGET', unpack(names))
 end
@@ -47,13 +48,13 @@ end
 
 -- fill begins with what a full server refuses: then nothing has been written.
 local function fill()
-  local epoch, group, a = standing(), 0, 6
+  local epoch, group, a = standing(), 0, 5
   while a < last do
     local user, reap, members, m = A[a+1], A[a+3], {}, 0
     group = group + 1
-    local e, stop = epoch[group], a + 3 * A[a+2]
+    local e, stop = epoch[group], n + A[a+2]
     a = a + 3
-    while a <= stop do
+    while n < stop do
       local id, rec = A[a+1], A[a+2]
       local key = records .. id
       local result = e and met(key, rec, e)
@@ -62,11 +63,11 @@ local function fill()
         result = 1
         members[m+1], members[m+2], m = reap, id, m + 2
         scores[s+1], scores[s+2], s = A[a+3], id, s + 2
-        announce(head, sub(rec, 4, 15), user, id)
+        news[#news + 1] = A[a+4]
       end
       n = n + 1
       out[n] = result
-      a = a + 3
+      a = a + 4
     end
     if m > 0 then list(users .. user, members, m, reap) end
   end
@@ -77,13 +78,13 @@ if s > 0 then call('ZADD', KEYS[1], unpack(scores)) end
 publish(KEYS[2], length)
 if not ok then
   result = failed(result)
-  local i, a = 0, 6
+  local i, a = 0, 5
   while a < last do
     for _ = 1, A[a+2] do
       i = i + 1
       if out[i] == nil or out[i] == 1 then out[i] = result end
     end
-    a = a + 3 + 3 * A[a+2]
+    a = a + 3 + 4 * A[a+2]
   end
 end
 return out

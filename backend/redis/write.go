@@ -94,13 +94,17 @@ func (e *encoder) put(p *parcel, w *perdure.Write, now perdure.Millis, short boo
 	c.add(reap(partition, end, now))
 	c.buf = strconv.AppendInt(c.buf, int64(due), 10)
 	c.cut()
-	c.buf = append(c.buf, byte(announcement(r.Kind)), byte(cmp.Or(r.Reason, w.Reason)))
+	if short {
+		c.buf = appendCreation(c.buf, w)
+	} else {
+		c.buf = append(c.buf, byte(announcement(r.Kind)), byte(cmp.Or(r.Reason, w.Reason)))
+	}
 	c.cut()
 	s := c.strings()
-	session, users, epoch, value, reaped, score, head := s[0], s[1], s[2], s[3], s[4], s[5], s[6]
+	session, users, epoch, value, reaped, score, change := s[0], s[1], s[2], s[3], s[4], s[5], s[6]
 	if short {
 		p.keys = append(p.keys, session, users, own.expiry, epoch)
-		p.args = append(p.args, value, reaped, score, head)
+		p.args = append(p.args, value, reaped, score, change)
 		return
 	}
 	p.keys = append(p.keys, session, users, own.expiry, own.tombs, epoch)
@@ -109,7 +113,7 @@ func (e *encoder) put(p *parcel, w *perdure.Write, now perdure.Millis, short boo
 		p.keys = append(p.keys, e.keys.record(r.Parent))
 		parent = "1"
 	}
-	p.args = append(p.args, value, based(w.Base), based(w.Epoch), reaped, score, head, parent)
+	p.args = append(p.args, value, based(w.Base), based(w.Epoch), reaped, score, change, parent)
 }
 
 func (e *encoder) touch(p *parcel, w *perdure.Write) {
@@ -139,6 +143,17 @@ func (e *encoder) remove(p *parcel, w *perdure.Write, now perdure.Millis) {
 	}
 	p.keys = append(p.keys, own.records+r.ID, own.expiry, own.tombs)
 	p.args = append(p.args, "r", own.users, mark(r.Reason, r.Version), value, reaped, due)
+}
+
+// appendCreation adds the change that creating a session is, as luaFeed packs it.
+func appendCreation(b []byte, w *perdure.Write) []byte {
+	r := &w.Record
+	b = append(b, 0)
+	length := len(b)
+	c := perdure.Change{Kind: perdure.Created, Reason: cmp.Or(r.Reason, w.Reason), ID: r.ID, User: r.User, Version: r.Version}
+	b = c.Append(b)
+	b[length-1] = byte(len(b) - length)
+	return b
 }
 
 // announcement is the change that storing a record is where nothing was stored.
