@@ -11,9 +11,9 @@ package redis
 const luaPage = luaCommon + luaSeek + luaMembers + `
 local function page(index, prefix, score, member, limit)
   local out, names = members(index, score, member, limit)
-  for i, value in ipairs(values(prefix, names)) do
-    out[2 * i + 2] = names[i]
-    out[2 * i + 3] = value
+  local at, found = 3, values(prefix, names)
+  for i = 1, #names do
+    out[at+1], out[at+2], at = names[i], found[i], at + 2
   end
   return out
 end
