@@ -47,6 +47,8 @@ func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, h
 	b.contested.add(held.ID)
 	merged, err := b.merger(front).Merge(ctx, b.restamped([]perdure.Record{held})[0])
 	switch {
+	case refusal(err) && rotated(&stored, &held):
+		return stored, nil
 	case refusal(err):
 		return held, nil
 	case err != nil:
@@ -58,8 +60,31 @@ func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, h
 		b.metrics.lost.Add(1)
 		b.doubt("it lacked a change that it had acknowledged")
 	}
-	b.mirror.learn(&merged.Record, stored.Version)
+	b.mirror.learn(&merged.Record, held.Version)
 	return merged.Record, nil
+}
+
+// takeAll has the mirror learn what the front store holds, and what the mirror alone
+// holds of sessions that were rotated go to their successors.
+func (b *Backend) takeAll(ctx context.Context, front perdure.Backend, records []perdure.Record) error {
+	var more []perdure.Record
+	for i := range records {
+		if held, behind := b.mirror.learn(&records[i], perdure.Version{}); behind && rotated(&records[i], &held) {
+			more = append(more, held)
+		}
+	}
+	return b.giveBackAll(ctx, front, more)
+}
+
+// mayLack reports whether the front store may have lost what is held of a session,
+// and is to get it back.
+func (b *Backend) mayLack(held *perdure.Record) bool {
+	if st := b.status.Load(); b.moved(st) {
+		if _, err := b.history(b.life, st); err != nil {
+			b.doubt("it did not say which history it has")
+		}
+	}
+	return b.doubted() && b.counts(held, perdure.MillisOf(b.opts.Now())) && !b.forsaken(held)
 }
 
 // forsaken reports whether the policy after a loss of data is to leave the record

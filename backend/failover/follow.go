@@ -112,8 +112,11 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 		}
 		wanted[c.ID] = c.Version
 		if held, err := b.mirror.Get(ctx, c.ID); err == nil && held.Kind == perdure.KindSession && c.Kind == perdure.Deleted {
-			tomb := entombed(held, c.Reason, c.Version)
-			b.mirror.learn(&tomb, held.Version)
+			tomb, base := entombed(held, c.Reason, c.Version), held.Version
+			if c.Reason == perdure.ReasonRotated {
+				base = perdure.Version{} // it may be another that was rotated there
+			}
+			b.mirror.learn(&tomb, base)
 		}
 	}
 	for attempt := 0; len(wanted) > 0 && attempt < staleReads; attempt++ {
@@ -128,13 +131,12 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 		for id := range b.passOver(bad) {
 			delete(wanted, id)
 		}
+		records = slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() || r.Version.Before(wanted[r.ID]) })
+		if err := b.takeAll(ctx, front, records); err != nil {
+			return err
+		}
 		for i := range records {
-			r := &records[i]
-			if !r.Exists() || r.Version.Before(wanted[r.ID]) {
-				continue
-			}
-			b.mirror.learn(r, perdure.Version{})
-			delete(wanted, r.ID)
+			delete(wanted, records[i].ID)
 		}
 	}
 	return nil

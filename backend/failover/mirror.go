@@ -20,6 +20,9 @@ type mirror struct {
 	synced atomic.Int64 // unix ms when it was last in step with the front store
 	missed atomic.Int64 // records that did not fit
 	whole  atomic.Bool  // a full mirror that has read all there is
+
+	// lost reports whether the front store may have lost what is held of a session.
+	lost func(held *perdure.Record) bool
 }
 
 // mirrorSkew is how far what the front store has taken may be ahead of this
@@ -32,8 +35,8 @@ func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	merger := perdure.Merger{Backend: b, Clock: clock, Codec: o.Codec}
-	m := &mirror{Backend: b, merger: merger, now: o.Now, full: o.Mirror == MirrorFull}
+	merger := perdure.Merger{Backend: b, Clock: clock, Codec: o.Codec, Copy: true}
+	m := &mirror{Backend: b, merger: merger, now: o.Now, full: o.Mirror == MirrorFull, lost: func(*perdure.Record) bool { return false }}
 	m.inStep()
 	return m, nil
 }
@@ -42,6 +45,9 @@ func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
 // what is held here. Behind is true where the front store lacks some of that: it
 // has lost it, or has answered from a cache. Base is the version that the record
 // was written over, where that is known.
+//
+// A session that was rotated in a front store which may have lost some of it stays
+// as it is, and is what is returned: its successors are to get that first.
 func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.Record, behind bool) {
 	ctx := context.Background()
 	held, err := m.Backend.Get(ctx, r.ID)
@@ -57,6 +63,8 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 			return *r, false
 		}
 		return held, held.LastAccess > r.LastAccess+touchTolerance
+	case rotated(r, &held) && held.Version != base && m.lost(&held):
+		return held, true
 	case r.Kind == perdure.KindEpoch: // ends more than its own record
 	case !held.Exists(), held.Version == base, held.Version == r.Version:
 		w := perdure.Write{Op: perdure.OpPut, Record: *r, Base: held.Version}
@@ -71,6 +79,11 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 		return *r, false
 	}
 	return merged.Record, exceeds(&merged.Record, r)
+}
+
+// rotated reports whether the record says that the session which is held was rotated.
+func rotated(r, held *perdure.Record) bool {
+	return r.Kind == perdure.KindTombstone && !r.Ended() && held.Kind == perdure.KindSession
 }
 
 // outdated forgets a session of which something newer did not fit: in an outage

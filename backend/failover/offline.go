@@ -22,7 +22,9 @@ func (b *Backend) offlineGet(ctx context.Context, st *status, id string) (perdur
 	}
 	if st.readable {
 		if r, err := st.front.Get(ctx, id); err == nil && r.Exists() {
-			r, _ = b.mirror.learn(&r, perdure.Version{}) // it may be a replica that is behind
+			if held, err := b.mirror.Get(ctx, id); err != nil || !rotated(&r, &held) { // else what is held may be needed yet
+				r, _ = b.mirror.learn(&r, perdure.Version{}) // it may be a replica that is behind
+			}
 			return b.afterRevocation(ctx, r)
 		}
 	}
