@@ -42,6 +42,9 @@ const maxUnreadable = 1000
 // nothing.
 func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, held perdure.Record) (perdure.Record, error) {
 	if b.forsaken(&held) {
+		if rotated(&stored, &held) {
+			b.mirror.learn(&stored, held.Version)
+		}
 		return stored, nil
 	}
 	b.contested.add(held.ID)
@@ -64,13 +67,20 @@ func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, h
 	return merged.Record, nil
 }
 
-// takeAll has the mirror learn what the front store holds, and what the mirror alone
-// holds of sessions that were rotated go to their successors.
+// takeAll has the mirror learn what the front store holds. Where that may have lost
+// something, what the mirror alone holds of sessions that were rotated goes to their
+// successors first.
 func (b *Backend) takeAll(ctx context.Context, front perdure.Backend, records []perdure.Record) error {
 	var more []perdure.Record
 	for i := range records {
-		if held, behind := b.mirror.learn(&records[i], perdure.Version{}); behind && rotated(&records[i], &held) {
+		r := &records[i]
+		held, behind := b.mirror.learn(r, perdure.Version{})
+		switch {
+		case !behind || !rotated(r, &held):
+		case b.mayLack(&held):
 			more = append(more, held)
+		default:
+			b.mirror.learn(r, held.Version)
 		}
 	}
 	return b.giveBackAll(ctx, front, more)

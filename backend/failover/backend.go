@@ -101,7 +101,6 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet"})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
-	b.mirror.lost = b.mayLack
 	b.start(ctx)
 	b.spawn(func() { b.monitor(b.life) })
 	b.spawn(func() { b.follow(b.life) })

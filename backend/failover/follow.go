@@ -111,13 +111,15 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 			continue
 		}
 		wanted[c.ID] = c.Version
-		if held, err := b.mirror.Get(ctx, c.ID); err == nil && held.Kind == perdure.KindSession && c.Kind == perdure.Deleted {
-			tomb, base := entombed(held, c.Reason, c.Version), held.Version
-			if c.Reason == perdure.ReasonRotated {
-				base = perdure.Version{} // it may be another that was rotated there
-			}
-			b.mirror.learn(&tomb, base)
+		held, err := b.mirror.Get(ctx, c.ID)
+		if err != nil || held.Kind != perdure.KindSession || c.Kind != perdure.Deleted {
+			continue
 		}
+		if c.Reason == perdure.ReasonRotated && b.mayLack(&held) {
+			continue // until it is known who gets what is held
+		}
+		tomb := entombed(held, c.Reason, c.Version)
+		b.mirror.learn(&tomb, held.Version)
 	}
 	for attempt := 0; len(wanted) > 0 && attempt < staleReads; attempt++ {
 		if attempt > 0 {

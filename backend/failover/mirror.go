@@ -20,9 +20,6 @@ type mirror struct {
 	synced atomic.Int64 // unix ms when it was last in step with the front store
 	missed atomic.Int64 // records that did not fit
 	whole  atomic.Bool  // a full mirror that has read all there is
-
-	// lost reports whether the front store may have lost what is held of a session.
-	lost func(held *perdure.Record) bool
 }
 
 // mirrorSkew is how far what the front store has taken may be ahead of this
@@ -36,7 +33,7 @@ func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
 		return nil, err
 	}
 	merger := perdure.Merger{Backend: b, Clock: clock, Codec: o.Codec, Copy: true}
-	m := &mirror{Backend: b, merger: merger, now: o.Now, full: o.Mirror == MirrorFull, lost: func(*perdure.Record) bool { return false }}
+	m := &mirror{Backend: b, merger: merger, now: o.Now, full: o.Mirror == MirrorFull}
 	m.inStep()
 	return m, nil
 }
@@ -46,8 +43,9 @@ func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
 // has lost it, or has answered from a cache. Base is the version that the record
 // was written over, where that is known.
 //
-// A session that was rotated in a front store which may have lost some of it stays
-// as it is, and is what is returned: its successors are to get that first.
+// A session that was rotated, another version of it perhaps, stays as it is, and is
+// what is returned: what it has more is to go to its successors in the front store
+// first. Those may be unknown here, so that nothing can be carried to them.
 func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.Record, behind bool) {
 	ctx := context.Background()
 	held, err := m.Backend.Get(ctx, r.ID)
@@ -63,7 +61,7 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 			return *r, false
 		}
 		return held, held.LastAccess > r.LastAccess+touchTolerance
-	case rotated(r, &held) && held.Version != base && m.lost(&held):
+	case rotated(r, &held) && held.Version != base:
 		return held, true
 	case r.Kind == perdure.KindEpoch: // ends more than its own record
 	case !held.Exists(), held.Version == base, held.Version == r.Version:

@@ -194,7 +194,10 @@ func (b *Backend) learnCopy(dir string) error {
 		}
 		b.mirror.missed.Add(int64(len(page.Unreadable)))
 		for i := range page.Records {
-			b.mirror.learn(&page.Records[i], perdure.Version{})
+			r := &page.Records[i]
+			if held, behind := b.mirror.learn(r, perdure.Version{}); behind && rotated(r, &held) {
+				b.mirror.learn(r, held.Version)
+			}
 		}
 	}
 	return nil

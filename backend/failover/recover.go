@@ -231,8 +231,12 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 		if !behind {
 			held, behind = b.mirror.learn(&stored[i], perdure.Version{})
 		}
-		if behind && b.counts(&held, now) && !b.forsaken(&held) {
+		switch {
+		case !behind:
+		case b.counts(&held, now) && !b.forsaken(&held):
 			gone = append(gone, held)
+		case rotated(&stored[i], &held):
+			b.mirror.learn(&stored[i], held.Version)
 		}
 	}
 	if len(gone) == 0 {
