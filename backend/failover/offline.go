@@ -22,10 +22,12 @@ func (b *Backend) offlineGet(ctx context.Context, st *status, id string) (perdur
 	}
 	if st.readable {
 		if r, err := st.front.Get(ctx, id); err == nil && r.Exists() {
-			if held, err := b.mirror.Get(ctx, id); err != nil || !rotated(&r, &held) { // else what is held may be needed yet
-				r, _ = b.mirror.learn(&r, perdure.Version{}) // it may be a replica that is behind
+			joined, _ := b.mirror.learn(&r, perdure.Version{}) // it may be a replica that is behind
+			if !rotated(&r, &joined) {
+				return b.afterRevocation(ctx, joined)
 			}
-			return b.afterRevocation(ctx, r)
+			b.mirror.learn(&r, joined.Version)
+			return r, nil
 		}
 	}
 	if r, err = b.mirror.Get(ctx, id); err != nil || !r.Exists() {

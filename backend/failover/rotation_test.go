@@ -190,6 +190,22 @@ func TestARotationOfASessionThatWasTurnedBack(t *testing.T) {
 	}
 }
 
+// TestARotationThatIsReadInAnOutage stays known when nothing can be read any more.
+func TestARotationThatIsReadInAnOutage(t *testing.T) {
+	shared := newToll(newShared(t))
+	n, other := newNode(t, shared, failover.Options{}), newNode(t, shared.Backend, failover.Options{})
+	id := n.create(t, "u")
+	shared.keep(readsOnly)
+	n.await(t, failover.Degraded)
+	n.want(t, true, id)
+	successor := other.rotate(t, id)
+	n.want(t, false, id)
+	n.want(t, true, successor)
+	n.cut.Store(true)
+	n.want(t, false, id)
+	n.want(t, true, successor)
+}
+
 // TestAMirrorMakesNoSuccessorUp: a process that has held a session and hears of its
 // rotation does not know what became of the successor, and says so in an outage.
 func TestAMirrorMakesNoSuccessorUp(t *testing.T) {
