@@ -98,9 +98,10 @@ func (c *checker) meanwhile(l *life, op *Op) {
 const settling = 500 * time.Millisecond
 
 // binds reports whether whoever answered op had to know of the removal: the
-// process that made it at once, others while all was well, or is again.
+// process that made it at once, others while all was well, or is again. That a
+// logout under an earlier id ends a session too may be found out later.
 func (c *checker) binds(removal, op *Op) bool {
-	if removal.Node == op.Node {
+	if removal.Node == op.Node && (removal.Kind == Revoke || removal.ID == op.ID) {
 		return true
 	}
 	calm := op.End.Before(c.struck) || removal.Start.After(c.settled)
