@@ -7,45 +7,39 @@ import (
 
 // Two sides of a partition: on one a session is rotated, on the other it is
 // changed under the id that it had. Where its record meets the tombstone of the
-// rotation, it is joined with the successors, as if it had been one of them: what
-// was inherited has the version that it was inherited with, so what was changed
-// since wins, and nothing else. A successor that was ended stays dead; one that was
-// itself rotated passes it on; one that is not here yet begins with it, and is
-// joined when it comes.
+// rotation, it is kept there and joined with the successors, as if it had been one
+// of them: what was inherited has the version that it was inherited with, so what
+// was changed since wins, and nothing else. A successor that was ended stays dead;
+// one that was itself rotated passes it on; one that is not here yet begins with
+// it, and is joined when it comes; one that is not even known yet, since both sides
+// have rotated the session, gets what was kept when it is.
 
-// heirs prepares what is to be carried where a session, the stored one or that of
-// the put, was joined with the tombstone of its rotation.
-func (m *Merger) heirs(p *put, mine, stored Record) error {
-	if m.Copy || p.Record.Kind != KindTombstone || p.Record.Ended() {
+// heirs prepares what is to be carried before the put is tried: what the tombstone
+// of a rotation keeps, unless the stored one keeps it: then that was carried before.
+func (m *Merger) heirs(p *put, stored Record) error {
+	if m.Copy || p.Record.Kind != KindTombstone || p.Record.Ended() || stored.Body == p.Record.Body {
 		return nil
 	}
-	session := mine
-	if mine.Kind != KindSession {
-		session = stored
-	}
-	if session.Kind != KindSession {
-		return nil
-	}
-	ids, err := successors(p.Record)
-	if err != nil {
+	r, err := decodeRotation(p.Record)
+	if err != nil || !r.kept.Exists() {
 		return err
 	}
 	seen := p.seen
 	if seen == nil {
-		seen = map[string]bool{session.ID: true}
+		seen = map[string]bool{r.kept.ID: true}
 	}
-	for _, id := range ids {
+	for _, id := range r.ids {
 		if seen[id] {
 			continue
 		}
 		seen[id] = true
-		heir, err := m.heir(session, id)
+		heir, err := m.heir(r.kept, id)
 		if err != nil {
 			return err
 		}
 		h := &put{Write: Write{Op: OpPut, Record: heir, Reason: ReasonMerged}, seen: seen}
 		h.resolve = m.join(&h.Write)
-		if mine.Kind == KindSession && !session.Live(m.Clock.Now()) {
+		if stored.Kind != KindSession && !r.kept.Live(m.Clock.Now()) {
 			h.Base, h.resolve = heir.Version, joinOnly(h.resolve)
 		}
 		p.heirs = append(p.heirs, h)

@@ -120,12 +120,32 @@ func TestMergedRotationsOfBothSidesAndAChange(t *testing.T) {
 	one := must[perdure.Session](t)(a.Rotate(t.Context(), id, 0)).ID
 	two := must[perdure.Session](t)(b.Rotate(t.Context(), id, 0)).ID
 	must[perdure.Session](t)(c.Update(t.Context(), id, perdure.Patch{Metadata: map[string]any{"k": 1}}))
-	a.merge(t, b.records(t)...)
-	a.merge(t, c.records(t)...)
-	for _, successor := range []string{one, two} {
-		if got, err := a.Get(t.Context(), successor); err != nil || asJSON(t, got.Metadata) != `{"k":1}` {
-			t.Errorf("got %s, %v", asJSON(t, got), err)
+	inEveryOrder(t, []*side{a, b, c}, func(t *testing.T, healed *side) {
+		for _, successor := range []string{one, two} {
+			if got, err := healed.Get(t.Context(), successor); err != nil || asJSON(t, got.Metadata) != `{"k":1}` {
+				t.Errorf("got %s, %v", asJSON(t, got), err)
+			}
 		}
+	})
+}
+
+// TestATombstoneBringsWhatItKeeps to a store that has the successor alone.
+func TestATombstoneBringsWhatItKeeps(t *testing.T) {
+	a, b, id := partition(t, perdure.Data{UserID: "u"})
+	successor := must[perdure.Session](t)(a.Rotate(t.Context(), id, 0)).ID
+	before := must[perdure.Record](t)(a.Backend().Get(t.Context(), successor))
+	must[perdure.Session](t)(b.Update(t.Context(), id, perdure.Patch{Metadata: map[string]any{"k": 1}}))
+	a.merge(t, b.records(t)...)
+	tomb := must[perdure.Record](t)(a.Backend().Get(t.Context(), id))
+	other := newSide(t)
+	other.clock.now = a.clock.now
+	other.merge(t, before, tomb)
+	if got, err := other.Get(t.Context(), successor); err != nil || asJSON(t, got.Metadata) != `{"k":1}` {
+		t.Errorf("got %s, %v", asJSON(t, got), err)
+	}
+	must[bool](t)(a.Delete(t.Context(), id))
+	if ended := must[perdure.Record](t)(a.Backend().Get(t.Context(), id)); len(ended.Body) != 1+len(successor) {
+		t.Errorf("it keeps something after the logout: %q", ended.Body)
 	}
 }
 

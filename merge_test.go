@@ -42,7 +42,14 @@ func saidBy(t *rapid.T, r Record) said {
 		}
 		s.epoch = fmt.Sprint(e.at, e.except)
 	default:
-		s.body = r.Body
+		rotated, err := decodeRotation(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.body = fmt.Sprint(rotated.ids)
+		if rotated.kept.Exists() {
+			s.body += fmt.Sprint(saidBy(t, rotated.kept))
+		}
 		s.header.Expiry = 0 // the dead have none: only the horizon counts
 	}
 	return s

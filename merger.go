@@ -3,6 +3,7 @@ package perdure
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -73,7 +74,9 @@ func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
 			p.Reason = ReasonUserRevoked
 			fallthrough
 		default:
-			ends = append(ends, p)
+			if p.err = m.heirs(p, Record{}); p.err == nil {
+				ends = append(ends, p)
+			}
 		}
 	}
 	for _, some := range [][]*put{ends, sessions} {
@@ -163,6 +166,11 @@ type put struct {
 func (m *Merger) settle(ctx context.Context, puts ...*put) {
 	batches := make([]Batch, len(puts))
 	var waiting []*put
+	heirs := func(p *put) bool { return len(p.heirs) > 0 }
+	if slices.ContainsFunc(puts, heirs) {
+		waiting = slices.DeleteFunc(slices.Clone(puts), func(p *put) bool { return !heirs(p) })
+		puts = slices.DeleteFunc(slices.Clone(puts), heirs)
+	}
 	for range maxAttempts {
 		if len(puts) == 0 {
 			puts, waiting = m.carry(ctx, waiting), nil
@@ -180,7 +188,7 @@ func (m *Merger) settle(ctx context.Context, puts ...*put) {
 				continue
 			}
 			switch p.done = m.advance(p, &results[i]); {
-			case len(p.heirs) > 0:
+			case heirs(p):
 				waiting = append(waiting, p)
 			case !p.done:
 				again = append(again, p)
@@ -208,11 +216,10 @@ func (m *Merger) advance(p *put, result *Result) (done bool) {
 		return p.err != nil
 	}
 	p.met = p.met || stored.Exists()
-	mine := p.Record
 	if p.Record, p.err = p.resolve(*stored); p.err != nil {
 		return true
 	}
-	if p.err = m.heirs(p, mine, *stored); p.err != nil {
+	if p.err = m.heirs(p, *stored); p.err != nil {
 		return true
 	}
 	p.Base = stored.Version

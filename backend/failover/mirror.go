@@ -97,11 +97,11 @@ func (m *mirror) knowsAll() bool { return m.full && m.whole.Load() && m.missed.L
 
 // exceeds reports whether a join says more than one of its sides in anything that
 // somebody could see. Of two tombstones neither does, whatever their versions, but
-// for what a rotation left in them.
+// for what a rotation left in them or was kept there since.
 func exceeds(joined, r *perdure.Record) bool {
 	switch r.Kind {
 	case perdure.KindTombstone:
-		return joined.Ended() && !r.Ended() || len(joined.Body) > len(r.Body)
+		return joined.Ended() && !r.Ended() || len(joined.Body) > len(r.Body) || !joined.Ended() && joined.Body != r.Body
 	case perdure.KindSession:
 		return joined.Kind != r.Kind || joined.Version != r.Version || joined.LastAccess > r.LastAccess+touchTolerance
 	}
