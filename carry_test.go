@@ -219,16 +219,20 @@ func TestAMergeThatIsInterrupted(t *testing.T) {
 	}
 }
 
-// TestMergeSaysWhatACarriedChangeDid, and that it does nothing the second time.
+// TestMergeSaysWhatACarriedChangeDid, and that it does nothing the second time, in
+// one call.
 func TestMergeSaysWhatACarriedChangeDid(t *testing.T) {
 	a, b, id := partition(t, perdure.Data{UserID: "u"})
 	must[perdure.Session](t)(a.Rotate(t.Context(), id, 0))
 	must[perdure.Session](t)(b.Update(t.Context(), id, perdure.Patch{Roles: []string{"late"}}))
 	changed := must[perdure.Record](t)(b.Backend().Get(t.Context(), id))
+	counted := &applies{Backend: a.Backend()}
+	a.merger.Backend = counted
 	for i, want := range []bool{true, false} {
+		before := counted.n
 		merged, err := a.merger.Merge(t.Context(), changed)
-		if err != nil || merged.Changed != want || !merged.Killed {
-			t.Errorf("merge %d: %+v, %v", i+1, merged, err)
+		if err != nil || merged.Changed != want || !merged.Killed || !want && counted.n != before+1 {
+			t.Errorf("merge %d in %d calls: %+v, %v", i+1, counted.n-before, merged, err)
 		}
 	}
 }
