@@ -91,7 +91,7 @@ func (m *Merger) carry(ctx context.Context, puts []*put) (again []*put) {
 			p.changed = p.changed || h.changed
 			p.err = cmp.Or(p.err, h.err)
 		}
-		if p.heirs = nil; p.err == nil && !p.done {
+		if p.heirs = nil; p.err == nil {
 			again = append(again, p)
 		}
 	}

@@ -154,10 +154,9 @@ type put struct {
 	changed bool // false where the store held all of it already
 	met     bool // a record of its id
 	err     error
-	// heirs are to be merged into the successors before the next attempt, if it is
-	// not done; seen are the ids, from the first on, that have been.
+	// heirs are to be merged into the successors before the next attempt; seen are
+	// the ids, from the first on, that have been.
 	heirs []*put
-	done  bool
 	seen  map[string]bool
 }
 
@@ -184,13 +183,11 @@ func (m *Merger) settle(ctx context.Context, puts ...*put) {
 		results, err := m.Backend.Apply(ctx, batches[:len(puts)])
 		again := puts[:0:0]
 		for i, p := range puts {
-			if p.err = err; err != nil {
-				continue
-			}
-			switch p.done = m.advance(p, &results[i]); {
+			switch p.err = err; {
+			case err != nil || m.advance(p, &results[i]):
 			case heirs(p):
 				waiting = append(waiting, p)
-			case !p.done:
+			default:
 				again = append(again, p)
 			}
 		}
