@@ -7,39 +7,52 @@ import (
 
 // Two sides of a partition: on one a session is rotated, on the other it is
 // changed under the id that it had. Where its record meets the tombstone of the
-// rotation, it is kept there and joined with the successors, as if it had been one
-// of them: what was inherited has the version that it was inherited with, so what
-// was changed since wins, and nothing else. A successor that was ended stays dead;
-// one that was itself rotated passes it on; one that is not here yet begins with
-// it, and is joined when it comes; one that is not even known yet, since both sides
-// have rotated the session, gets what was kept when it is.
+// rotation, it is joined with the successors, as if it had been one of them: what
+// was inherited has the version that it was inherited with, so what was changed
+// since wins, and nothing else. A successor that was ended stays dead; one that was
+// itself rotated passes it on; one that is not here yet begins with it, and is
+// joined when it comes. One that is not even known yet, since both sides have
+// rotated the session, gets it from the tombstone, which keeps what is later.
 
-// heirs prepares what is to be carried before the put is tried: what the tombstone
-// of a rotation keeps, unless the stored one keeps it: then that was carried before.
-func (m *Merger) heirs(p *put, stored Record) error {
-	if m.Copy || p.Record.Kind != KindTombstone || p.Record.Ended() || stored.Body == p.Record.Body {
+// heirs prepares what is to be carried before the put is tried: the session that
+// met the tombstone of its rotation, or all that this keeps. What the stored one
+// keeps was carried before. Mine and stored are what the put was joined from.
+func (m *Merger) heirs(p *put, mine, stored Record) error {
+	if m.Copy || p.Record.Kind != KindTombstone || p.Record.Ended() {
 		return nil
 	}
 	r, err := decodeRotation(p.Record)
-	if err != nil || !r.kept.Exists() {
+	if err != nil {
 		return err
+	}
+	session := r.kept
+	switch {
+	case session.Exists() && stored.Body == p.Record.Body:
+		return nil
+	case session.Exists():
+	case mine.Kind == KindSession:
+		session = mine
+	case stored.Kind == KindSession:
+		session = stored
+	default:
+		return nil
 	}
 	seen := p.seen
 	if seen == nil {
-		seen = map[string]bool{r.kept.ID: true}
+		seen = map[string]bool{session.ID: true}
 	}
 	for _, id := range r.ids {
 		if seen[id] {
 			continue
 		}
 		seen[id] = true
-		heir, err := m.heir(r.kept, id)
+		heir, err := m.heir(session, id)
 		if err != nil {
 			return err
 		}
 		h := &put{Write: Write{Op: OpPut, Record: heir, Reason: ReasonMerged}, seen: seen}
 		h.resolve = m.join(&h.Write)
-		if stored.Kind != KindSession && !r.kept.Live(m.Clock.Now()) {
+		if stored.Kind != KindSession && !session.Live(m.Clock.Now()) {
 			h.Base, h.resolve = heir.Version, joinOnly(h.resolve)
 		}
 		p.heirs = append(p.heirs, h)
@@ -91,7 +104,7 @@ func (m *Merger) carry(ctx context.Context, puts []*put) (again []*put) {
 			p.changed = p.changed || h.changed
 			p.err = cmp.Or(p.err, h.err)
 		}
-		if p.heirs = nil; p.err == nil {
+		if p.heirs = nil; p.err == nil && !p.done {
 			again = append(again, p)
 		}
 	}

