@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -140,7 +141,7 @@ func (c *checker) finally(l *life) {
 // changes judges what became of the changes to a session that is there.
 func (c *checker) changes(l *life, op *Op) {
 	for key, update := range l.updates {
-		if op.Reply.Metadata[key] >= update.Value {
+		if op.Reply.Metadata[key] >= update.Value || update.Node != op.Node && op.Start.Sub(update.End) < settling {
 			continue
 		}
 		if c.bound.Lost {
@@ -155,6 +156,6 @@ func (c *checker) changes(l *life, op *Op) {
 func (c *checker) tell(l *life, op *Op) string {
 	at := func(t time.Time) string { return t.Sub(c.struck).Round(time.Millisecond).String() }
 	return fmt.Sprintf("%s of %s through %d at %s..%s (live %v, %s %s; born through %d at %s..%s; mended %s, settled %s)",
-		op.Kind, l.id, op.Node, at(op.Start), at(op.End), op.Reply.Live, op.Reply.Outcome, op.Reply.Error,
+		op.Kind, cmp.Or(op.ID, l.id), op.Node, at(op.Start), at(op.End), op.Reply.Live, op.Reply.Outcome, op.Reply.Error,
 		l.born.Node, at(l.born.Start), at(l.born.End), at(c.mended), at(c.settled))
 }
