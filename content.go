@@ -131,6 +131,13 @@ func (c *content) mark(field string, version Version) {
 	c.changes[i].version = version
 }
 
+// descend makes it that of a successor of the session with the id.
+func (c *content) descend(id string) {
+	if c.root == "" {
+		c.root = id
+	}
+}
+
 func (c *content) find(field string) (int, bool) {
 	return slices.BinarySearchFunc(c.changes, field, func(change fieldVersion, field string) int {
 		return cmp.Compare(change.field, field)

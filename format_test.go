@@ -130,6 +130,27 @@ func FuzzDecodeEpoch(f *testing.F) {
 	})
 }
 
+func FuzzDecodeRotation(f *testing.F) {
+	session := testRecord(NewClock(nil))
+	for _, r := range []rotation{{}, {ids: []string{"one", "two"}}, {ids: []string{"one"}, kept: session}, {kept: session}} {
+		f.Add(r.encode())
+	}
+	f.Add("\x00")
+	f.Fuzz(func(t *testing.T, body string) {
+		r, err := decodeRotation(Record{ID: session.ID, Body: body})
+		if err != nil {
+			if !errors.Is(err, ErrFormat) {
+				t.Fatalf("%v is not an ErrFormat", err)
+			}
+			return
+		}
+		again, err := decodeRotation(Record{ID: session.ID, Body: r.encode()})
+		if err != nil || !reflect.DeepEqual(again, r) {
+			t.Fatalf("%+v became %+v (%v)", r, again, err)
+		}
+	})
+}
+
 func FuzzParseVersion(f *testing.F) {
 	f.Add("0192f3a4b5c600019f3a2b1c")
 	f.Add("")

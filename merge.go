@@ -18,9 +18,9 @@ func merge(a, b Record, clock *Clock, codec Codec) (Record, error) {
 	if a.Kind != b.Kind {
 		switch {
 		case a.Kind == KindTombstone && b.Kind == KindSession:
-			return absorb(a, b), nil
+			return absorb(a, b, clock, codec)
 		case b.Kind == KindTombstone && a.Kind == KindSession:
-			return absorb(b, a), nil
+			return absorb(b, a, clock, codec)
 		}
 		return Record{}, fmt.Errorf("%w: records of kinds %d and %d share an id", ErrFormat, a.Kind, b.Kind)
 	}
@@ -31,7 +31,7 @@ func merge(a, b Record, clock *Clock, codec Codec) (Record, error) {
 	case KindSession:
 		err = join.sessions(a, b, codec)
 	case KindTombstone:
-		err = join.tombstones(a, b)
+		err = join.tombstones(a, b, codec)
 	case KindEpoch:
 		err = join.epochs(a, b)
 	}
@@ -40,17 +40,6 @@ func merge(a, b Record, clock *Clock, codec Codec) (Record, error) {
 	}
 	join.stamp(a, b)
 	return join.Record, nil
-}
-
-// absorb is a tombstone that has met the session it stands for: where it was
-// planted for an id that nobody knew, it learns what it stands for.
-func absorb(tomb, session Record) Record {
-	tomb.LastAccess = max(tomb.LastAccess, session.LastAccess)
-	if tomb.Born.IsZero() {
-		tomb.Born, tomb.Expiry, tomb.Idle, tomb.Horizon = session.Born, session.Expiry, session.Idle, session.Horizon
-		tomb.User, tomb.Parent = session.User, session.Parent
-	}
-	return tomb
 }
 
 // join is a merge under way.
@@ -179,64 +168,6 @@ func (j *join) metadata(ca, cb *content, bornA, bornB Version, merged *content) 
 		}
 	}
 	return packMetadata(raw)
-}
-
-// tombstones keeps the reason that ends more, and all successors that either
-// names.
-func (j *join) tombstones(a, b Record) error {
-	successorsA, err := successors(a)
-	if err != nil {
-		return err
-	}
-	successorsB, err := successors(b)
-	if err != nil {
-		return err
-	}
-	if j.pick(finality(b.Reason)-finality(a.Reason), 0) {
-		j.Reason = b.Reason
-	}
-	j.Expiry = max(a.Expiry, b.Expiry)
-	j.Body = j.union(successorsA, successorsB)
-	return nil
-}
-
-// finality orders the reasons of tombstones: the least wins a merge, and a
-// rotation, which ends nothing, loses to all.
-func finality(r Reason) int {
-	if r == ReasonRotated {
-		return 256
-	}
-	return int(r)
-}
-
-// union is the body that names the successors of both sides.
-func (j *join) union(a, b []string) string {
-	all := slices.Sorted(slices.Values(append(slices.Clone(a), b...)))
-	all = slices.Compact(all)
-	j.fromA = j.fromA || len(all) > len(b)
-	j.fromB = j.fromB || len(all) > len(a)
-	return encodeSuccessors(all...)
-}
-
-func encodeSuccessors(ids ...string) string {
-	var b []byte
-	for _, id := range ids {
-		b = appendString(b, id)
-	}
-	return string(b)
-}
-
-// successors are the ids that a tombstone's session was rotated to: one, unless
-// both sides of a partition rotated it.
-func successors(tomb Record) (ids []string, err error) {
-	for rest := tomb.Body; rest != ""; {
-		id, next, ok := cutString(rest)
-		if !ok {
-			return nil, fmt.Errorf("%w: the tombstone of %s is damaged", ErrFormat, tomb.ID)
-		}
-		ids, rest = append(ids, id), next
-	}
-	return ids, nil
 }
 
 func openContent(r *Record, codec Codec) (content, error) {

@@ -74,8 +74,8 @@ func TestMergeAllAtOnce(t *testing.T) {
 func (a *applies) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
 	a.n++
 	for _, batch := range batches {
-		session := batch[0].Record.Kind == perdure.KindSession
-		a.endsLate = a.endsLate || a.sessions && !session
+		session, end := batch[0].Record.Kind == perdure.KindSession, batch[0].Record.Ended()
+		a.endsLate = a.endsLate || a.sessions && end // a rotation comes after what it carries
 		a.sessions = a.sessions || session
 	}
 	return a.Backend.Apply(ctx, batches)

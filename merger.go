@@ -3,6 +3,7 @@ package perdure
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -15,6 +16,11 @@ type Merger struct {
 	Clock *Clock
 	// Codec opens and seals bodies. Defaults to plain bodies.
 	Codec Codec
+	// Copy is set where the backend holds copies of records of another store. What
+	// was changed under the id of a rotated session is then not carried to its
+	// successors: a copy may not know of them, nor of what became of them.
+	// Defaults to false: all of a session is carried.
+	Copy bool
 }
 
 // maxAttempts bounds a compare-and-set loop. Each lost round is another
@@ -28,7 +34,8 @@ type Merged struct {
 	// Changed is false where the store held all of it already.
 	Changed bool
 	// Killed is true where the record came as a session and met its death here:
-	// a tombstone, an epoch of its user, or the end of its parent.
+	// a tombstone, an epoch of its user, or the end of its parent. Where it was
+	// rotated, what it brought lives on in its successors.
 	Killed bool
 	// Met is true where another record of its id was stored already.
 	Met bool
@@ -38,7 +45,8 @@ type Merged struct {
 
 // Merge joins the record with what the backend holds under its id and stores
 // the result. A tombstone ends the successors of the session it stands for; an
-// epoch ends the sessions that it kills.
+// epoch ends the sessions that it kills. Where a session meets the tombstone of its
+// rotation, whichever came first, it is merged into its successors.
 //
 // It returns ErrInvalid for a session whose expiry is past its horizon,
 // ErrFormat for a body that cannot be read, and what Backend.Apply returns.
@@ -66,7 +74,9 @@ func (m *Merger) MergeAll(ctx context.Context, records []Record) []Merged {
 			p.Reason = ReasonUserRevoked
 			fallthrough
 		default:
-			ends = append(ends, p)
+			if p.err = m.heirs(p, Record{}, Record{}); p.err == nil {
+				ends = append(ends, p)
+			}
 		}
 	}
 	for _, some := range [][]*put{ends, sessions} {
@@ -144,12 +154,27 @@ type put struct {
 	changed bool // false where the store held all of it already
 	met     bool // a record of its id
 	err     error
+	// heirs are to be merged into the successors before the next attempt; seen are
+	// the ids, from the first on, that have been.
+	heirs []*put
+	done  bool // there is no next attempt
+	seen  map[string]bool
 }
 
-// settle puts until each put is applied, changes nothing, or has failed.
+// settle puts until each put is applied, changes nothing, or has failed. Those with
+// heirs wait for the others, which may end what the heirs are.
 func (m *Merger) settle(ctx context.Context, puts ...*put) {
 	batches, writes := make([]Batch, len(puts)), make([]Write, len(puts))
+	var waiting []*put
+	heirs := func(p *put) bool { return len(p.heirs) > 0 }
+	if slices.ContainsFunc(puts, heirs) {
+		waiting = slices.DeleteFunc(slices.Clone(puts), func(p *put) bool { return !heirs(p) })
+		puts = slices.DeleteFunc(slices.Clone(puts), heirs)
+	}
 	for range maxAttempts {
+		if len(puts) == 0 {
+			puts, waiting = m.carry(ctx, waiting), nil
+		}
 		if len(puts) == 0 {
 			return
 		}
@@ -160,13 +185,18 @@ func (m *Merger) settle(ctx context.Context, puts ...*put) {
 		results, err := m.Backend.Apply(ctx, batches[:len(puts)])
 		again := puts[:0:0]
 		for i, p := range puts {
-			if p.err = err; err == nil && !m.advance(p, &results[i]) {
+			p.err = err
+			p.done = err != nil || m.advance(p, &results[i])
+			switch {
+			case heirs(p):
+				waiting = append(waiting, p)
+			case !p.done:
 				again = append(again, p)
 			}
 		}
 		puts = again
 	}
-	for _, p := range puts {
+	for _, p := range append(puts, waiting...) {
 		p.err = fmt.Errorf("%w: %d other writers came first", ErrUnavailable, maxAttempts)
 	}
 }
@@ -186,7 +216,11 @@ func (m *Merger) advance(p *put, result *Result) (done bool) {
 		return p.err != nil
 	}
 	p.met = p.met || stored.Exists()
+	mine := p.Record
 	if p.Record, p.err = p.resolve(*stored); p.err != nil {
+		return true
+	}
+	if p.err = m.heirs(p, mine, *stored); p.err != nil {
 		return true
 	}
 	p.Base = stored.Version

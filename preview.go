@@ -4,7 +4,8 @@ import "context"
 
 // Preview says what MergeAll would make of the records, and writes nothing: the
 // results are aligned with them, and each Record is what would be stored. What
-// the records do to each other it does not see.
+// the records do to each other it does not see, nor what a session that was rotated
+// would change in its successors.
 func (m *Merger) Preview(ctx context.Context, records []Record) ([]Merged, error) {
 	stored, err := m.around(ctx, records)
 	bad, err := AsUnreadable(err)

@@ -87,9 +87,7 @@ func (s *Store) successor(ctx context.Context, stored *Record, ttl time.Duration
 			return r, c, errPast(r.Expiry, now)
 		}
 	}
-	if c.root == "" {
-		c.root = stored.ID
-	}
+	c.descend(stored.ID)
 	r.Body, err = seal(s.options.Codec, &r, c.encode())
 	return r, c, err
 }

@@ -215,7 +215,7 @@ func endMutants() []mutant {
 func pageMutants() []mutant {
 	return []mutant{
 		{batchesAreTorn, []string{"Batch/IsAppliedTogetherOrNotAtAll", "Batch/OfManyIsOneStepToo", "Batch/WithOneSkewedVersionIsRefused", property, "Batch/ARotationIsOneStep"}},
-		{batchesAreCut, []string{"Batch/ARotationIsOneStep", "Batch/OfManyIsOneStepToo", property, "Store/RotationCarriesOn"}},
+		{batchesAreCut, []string{"Batch/ARotationIsOneStep", "Batch/OfManyIsOneStepToo", property, "Store/RotationCarriesOn", "Store/RotationKeepsWhatComesLater"}},
 		{manyAreDropped, []string{"Batch/TakesManyAtOnce"}},
 		{nothingIsAnError, []string{"Batch/OfNothingIsNothing"}},
 		{resultsAreSorted, []string{"Batch/ResultsAreAligned"}},

@@ -17,6 +17,7 @@ func storeLaws() []law {
 		{"DeleteIsForEver", deleteIsForEver, nil},
 		{"DeleteEndsWhatItWasRotatedTo", deleteEndsWhatItWasRotatedTo, nil},
 		{"RotationCarriesOn", rotationCarriesOn, nil},
+		{"RotationKeepsWhatComesLater", rotationKeepsWhatComesLater, nil},
 		{"RevokeUserKillsWhatComesLater", revokeUserKillsWhatComesLater, nil},
 		{"ExpiredIsNeverReturned", expiredIsNeverReturned, needsClock},
 		{"IdleIsNeverReturned", idleIsNeverReturned, needsClock},

@@ -42,11 +42,16 @@ const maxUnreadable = 1000
 // nothing.
 func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, held perdure.Record) (perdure.Record, error) {
 	if b.forsaken(&held) {
+		if rotated(&stored, &held) {
+			b.mirror.learn(&stored, held.Version)
+		}
 		return stored, nil
 	}
 	b.contested.add(held.ID)
 	merged, err := b.merger(front).Merge(ctx, b.restamped([]perdure.Record{held})[0])
 	switch {
+	case refusal(err) && rotated(&stored, &held):
+		return stored, nil
 	case refusal(err):
 		return held, nil
 	case err != nil:
@@ -58,8 +63,38 @@ func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, h
 		b.metrics.lost.Add(1)
 		b.doubt("it lacked a change that it had acknowledged")
 	}
-	b.mirror.learn(&merged.Record, stored.Version)
+	b.mirror.learn(&merged.Record, held.Version)
 	return merged.Record, nil
+}
+
+// takeAll has the mirror learn what the front store holds. Where that may have lost
+// something, what the mirror alone holds of sessions that were rotated goes to their
+// successors first.
+func (b *Backend) takeAll(ctx context.Context, front perdure.Backend, records []perdure.Record) error {
+	var more []perdure.Record
+	for i := range records {
+		r := &records[i]
+		held, behind := b.mirror.learn(r, perdure.Version{})
+		switch {
+		case !behind || !rotated(r, &held):
+		case b.mayLack(&held):
+			more = append(more, held)
+		default:
+			b.mirror.learn(r, held.Version)
+		}
+	}
+	return b.giveBackAll(ctx, front, more)
+}
+
+// mayLack reports whether the front store may have lost what is held of a session,
+// and is to get it back.
+func (b *Backend) mayLack(held *perdure.Record) bool {
+	if st := b.status.Load(); b.moved(st) {
+		if _, err := b.history(b.life, st); err != nil {
+			b.doubt("it did not say which history it has")
+		}
+	}
+	return b.doubted() && b.counts(held, perdure.MillisOf(b.opts.Now())) && !b.forsaken(held)
 }
 
 // forsaken reports whether the policy after a loss of data is to leave the record

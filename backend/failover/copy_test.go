@@ -121,3 +121,43 @@ func copied(t *testing.T, dir, id string) bool {
 	r, err := store.Get(t.Context(), id)
 	return err == nil && r.Exists()
 }
+
+// TestAKillWhileEndsAreMerged: who was logged out in the outage, and is known to be
+// by the front store alone since, is not brought back by the copy.
+func TestAKillWhileEndsAreMerged(t *testing.T) {
+	shared, dir := newShared(t), t.TempDir()
+	n := newNode(t, shared, failover.Options{Dir: dir, RecoveryRate: 1})
+	var ids []string
+	for range 60 { // for a minute of recovery
+		ids = append(ids, n.create(t, "u"))
+	}
+	n.cut.Store(true)
+	n.create(t, "u")
+	for deadline := time.Now().Add(20 * time.Second); !copied(t, filepath.Join(dir, "1", "mirror"), ids[0]); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no copy is made")
+		}
+	}
+	for _, id := range ids {
+		if ok, err := n.Delete(t.Context(), id); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	n.cut.Store(false)
+	n.awaitHealth(t, func(h failover.Health) bool { return h.JournalDepth == 1 })
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := failover.Open(t.Context(), failover.Options{
+		Dir: dir, Open: func(context.Context) (perdure.Backend, error) { return nil, errCut },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { again.Close() })
+	for _, id := range ids {
+		if r, err := again.Get(t.Context(), id); r.Kind == perdure.KindSession {
+			t.Fatalf("%s is back: %v", id, err)
+		}
+	}
+}

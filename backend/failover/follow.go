@@ -111,10 +111,15 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 			continue
 		}
 		wanted[c.ID] = c.Version
-		if held, err := b.mirror.Get(ctx, c.ID); err == nil && held.Kind == perdure.KindSession && c.Kind == perdure.Deleted {
-			tomb := entombed(held, c.Reason, c.Version)
-			b.mirror.learn(&tomb, held.Version)
+		held, err := b.mirror.Get(ctx, c.ID)
+		if err != nil || held.Kind != perdure.KindSession || c.Kind != perdure.Deleted {
+			continue
 		}
+		if c.Reason == perdure.ReasonRotated && b.mayLack(&held) {
+			continue // until it is known who gets what is held
+		}
+		tomb := entombed(held, c.Reason, c.Version)
+		b.mirror.learn(&tomb, held.Version)
 	}
 	for attempt := 0; len(wanted) > 0 && attempt < staleReads; attempt++ {
 		if attempt > 0 {
@@ -128,13 +133,12 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 		for id := range b.passOver(bad) {
 			delete(wanted, id)
 		}
+		records = slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() || r.Version.Before(wanted[r.ID]) })
+		if err := b.takeAll(ctx, front, records); err != nil {
+			return err
+		}
 		for i := range records {
-			r := &records[i]
-			if !r.Exists() || r.Version.Before(wanted[r.ID]) {
-				continue
-			}
-			b.mirror.learn(r, perdure.Version{})
-			delete(wanted, r.ID)
+			delete(wanted, records[i].ID)
 		}
 	}
 	return nil

@@ -32,7 +32,7 @@ func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	merger := perdure.Merger{Backend: b, Clock: clock, Codec: o.Codec}
+	merger := perdure.Merger{Backend: b, Clock: clock, Codec: o.Codec, Copy: true}
 	m := &mirror{Backend: b, merger: merger, now: o.Now, full: o.Mirror == MirrorFull}
 	m.inStep()
 	return m, nil
@@ -42,6 +42,10 @@ func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
 // what is held here. Behind is true where the front store lacks some of that: it
 // has lost it, or has answered from a cache. Base is the version that the record
 // was written over, where that is known.
+//
+// A session that was rotated, another version of it perhaps, stays as it is, and is
+// what is returned: what it has more is to go to its successors in the front store
+// first. Those may be unknown here, so that nothing can be carried to them.
 func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.Record, behind bool) {
 	ctx := context.Background()
 	held, err := m.Backend.Get(ctx, r.ID)
@@ -57,6 +61,8 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 			return *r, false
 		}
 		return held, held.LastAccess > r.LastAccess+touchTolerance
+	case rotated(r, &held) && held.Version != base:
+		return held, true
 	case r.Kind == perdure.KindEpoch: // ends more than its own record
 	case !held.Exists(), held.Version == base, held.Version == r.Version:
 		w := perdure.Write{Op: perdure.OpPut, Record: *r, Base: held.Version}
@@ -73,6 +79,11 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 	return merged.Record, exceeds(&merged.Record, r)
 }
 
+// rotated reports whether the record says that the session which is held was rotated.
+func rotated(r, held *perdure.Record) bool {
+	return r.Kind == perdure.KindTombstone && !r.Ended() && held.Kind == perdure.KindSession
+}
+
 // outdated forgets a session of which something newer did not fit: in an outage
 // it is better unavailable than as it was once.
 func (m *mirror) outdated(held *perdure.Record) {
@@ -86,11 +97,11 @@ func (m *mirror) knowsAll() bool { return m.full && m.whole.Load() && m.missed.L
 
 // exceeds reports whether a join says more than one of its sides in anything that
 // somebody could see. Of two tombstones neither does, whatever their versions, but
-// for what a rotation left in them.
+// for what a rotation left in them or was kept there since.
 func exceeds(joined, r *perdure.Record) bool {
 	switch r.Kind {
 	case perdure.KindTombstone:
-		return joined.Ended() && !r.Ended() || len(joined.Body) > len(r.Body)
+		return joined.Ended() && !r.Ended() || len(joined.Body) > len(r.Body) || !joined.Ended() && joined.Body != r.Body
 	case perdure.KindSession:
 		return joined.Kind != r.Kind || joined.Version != r.Version || joined.LastAccess > r.LastAccess+touchTolerance
 	}

@@ -214,18 +214,25 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 // takeUp begins a recovery, once no end waits in the journal any more. The last
 // ones are merged while nobody is served.
 func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
+	away := seen.state == Degraded || seen.state == ReadOnly
+	if away {
+		b.outdateMirrorCopy() // an end that has left the journal is not in it
+	}
 	err := b.drainEnds(ctx, next.front)
 	if err == nil {
 		b.gate.Lock()
 		defer b.gate.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
 		defer cancel()
-		if err = b.drainEnds(ctx, next.front); err == nil && (seen.state == Degraded || seen.state == ReadOnly) {
-			b.outdateMirrorCopy()
+		if err = b.drainEnds(ctx, next.front); err == nil && away {
+			b.outdateMirrorCopy() // another may have been made meanwhile
 		}
 	}
 	if err != nil {
 		b.opts.Logger.Warn("what was ended in the outage could not be merged yet", "error", err)
+	}
+	if err != nil && away {
+		b.persistMirror() // as it is now
 	}
 	return err == nil && b.change(seen, next)
 }

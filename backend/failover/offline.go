@@ -22,8 +22,12 @@ func (b *Backend) offlineGet(ctx context.Context, st *status, id string) (perdur
 	}
 	if st.readable {
 		if r, err := st.front.Get(ctx, id); err == nil && r.Exists() {
-			r, _ = b.mirror.learn(&r, perdure.Version{}) // it may be a replica that is behind
-			return b.afterRevocation(ctx, r)
+			joined, _ := b.mirror.learn(&r, perdure.Version{}) // it may be a replica that is behind
+			if !rotated(&r, &joined) {
+				return b.afterRevocation(ctx, joined)
+			}
+			b.mirror.learn(&r, joined.Version)
+			return r, nil
 		}
 	}
 	if r, err = b.mirror.Get(ctx, id); err != nil || !r.Exists() {

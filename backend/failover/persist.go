@@ -92,6 +92,7 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 		return err
 	}
 	defer store.Close()
+	merger := perdure.Merger{Backend: store, Clock: b.clock, Codec: b.opts.Codec, Copy: true}
 	for page, err := range pages(ctx, b.mirror.Backend) {
 		if err != nil {
 			return err
@@ -100,7 +101,7 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 			return nil
 		}
 		// An earlier outage may have left a copy, from before somebody was ended.
-		for _, merged := range b.merger(store).MergeAll(ctx, page.Records) {
+		for _, merged := range merger.MergeAll(ctx, page.Records) {
 			if merged.Err != nil && !refusal(merged.Err) {
 				return merged.Err
 			}
@@ -136,13 +137,17 @@ func (b *Backend) mergeCopy(ctx context.Context, front perdure.Backend, dir stri
 			return err
 		}
 		records := slices.DeleteFunc(page.Records, func(r perdure.Record) bool { return !b.counts(&r, now) || b.forsaken(&r) })
+		var taken []perdure.Record
 		for _, merged := range b.merger(front).MergeAll(ctx, b.restamped(records)) {
 			if merged.Err != nil && !refusal(merged.Err) {
 				return merged.Err
 			}
 			if merged.Err == nil {
-				b.mirror.learn(&merged.Record, perdure.Version{})
+				taken = append(taken, merged.Record)
 			}
+		}
+		if err := b.takeAll(ctx, front, taken); err != nil {
+			return err
 		}
 		if err := pace.wait(ctx, len(records)); err != nil {
 			return err
@@ -189,7 +194,10 @@ func (b *Backend) learnCopy(dir string) error {
 		}
 		b.mirror.missed.Add(int64(len(page.Unreadable)))
 		for i := range page.Records {
-			b.mirror.learn(&page.Records[i], perdure.Version{})
+			r := &page.Records[i]
+			if held, behind := b.mirror.learn(r, perdure.Version{}); behind && rotated(r, &held) {
+				b.mirror.learn(r, held.Version)
+			}
 		}
 	}
 	return nil

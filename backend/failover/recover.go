@@ -101,13 +101,13 @@ func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []p
 	if len(records) == 0 {
 		return nil
 	}
-	var settled []perdure.Record
+	var settled, taken []perdure.Record
 	var failed error
 	for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(records)) {
 		switch err := merged.Err; {
 		case err == nil:
+			taken = append(taken, merged.Record)
 			b.metrics.replayed.Add(1)
-			b.mirror.learn(&merged.Record, perdure.Version{})
 			b.refused.remove(records[i].ID)
 			settled = append(settled, records[i])
 		case refusal(err):
@@ -117,6 +117,9 @@ func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []p
 		default:
 			failed = err
 		}
+	}
+	if err := b.takeAll(ctx, front, taken); err != nil {
+		return err
 	}
 	if err := errors.Join(failed, b.forget(ctx, settled)); err != nil {
 		return err
@@ -228,14 +231,26 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 		if !behind {
 			held, behind = b.mirror.learn(&stored[i], perdure.Version{})
 		}
-		if behind && b.counts(&held, now) && !b.forsaken(&held) {
+		switch {
+		case !behind:
+		case b.counts(&held, now) && !b.forsaken(&held):
 			gone = append(gone, held)
+		case rotated(&stored[i], &held):
+			b.mirror.learn(&stored[i], held.Version)
 		}
 	}
 	if len(gone) == 0 {
 		return 0, nil
 	}
 	found()
+	return len(gone), b.giveBackAll(ctx, front, gone)
+}
+
+// giveBackAll merges what is held here into the front store, which stores less.
+func (b *Backend) giveBackAll(ctx context.Context, front perdure.Backend, gone []perdure.Record) error {
+	if len(gone) == 0 {
+		return nil
+	}
 	for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(gone)) {
 		switch {
 		case refusal(merged.Err):
@@ -244,15 +259,15 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 			}
 			continue
 		case merged.Err != nil:
-			return 0, merged.Err
+			return merged.Err
 		}
 		b.barred.remove(gone[i].ID)
 		if merged.Changed {
 			b.metrics.lost.Add(1)
 		}
-		b.mirror.learn(&merged.Record, perdure.Version{})
+		b.mirror.learn(&merged.Record, gone[i].Version)
 	}
-	return len(gone), nil
+	return nil
 }
 
 // counts reports whether a record that is held here says anything yet: a session

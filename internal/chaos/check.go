@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -98,9 +99,10 @@ func (c *checker) meanwhile(l *life, op *Op) {
 const settling = 500 * time.Millisecond
 
 // binds reports whether whoever answered op had to know of the removal: the
-// process that made it at once, others while all was well, or is again.
+// process that made it at once, others while all was well, or is again. That a
+// logout under an earlier id ends a session too may be found out later.
 func (c *checker) binds(removal, op *Op) bool {
-	if removal.Node == op.Node {
+	if removal.Node == op.Node && (removal.Kind == Revoke || removal.ID == op.ID) {
 		return true
 	}
 	calm := op.End.Before(c.struck) || removal.Start.After(c.settled)
@@ -139,7 +141,7 @@ func (c *checker) finally(l *life) {
 // changes judges what became of the changes to a session that is there.
 func (c *checker) changes(l *life, op *Op) {
 	for key, update := range l.updates {
-		if op.Reply.Metadata[key] >= update.Value {
+		if op.Reply.Metadata[key] >= update.Value || update.Node != op.Node && op.Start.Sub(update.End) < settling {
 			continue
 		}
 		if c.bound.Lost {
@@ -154,6 +156,6 @@ func (c *checker) changes(l *life, op *Op) {
 func (c *checker) tell(l *life, op *Op) string {
 	at := func(t time.Time) string { return t.Sub(c.struck).Round(time.Millisecond).String() }
 	return fmt.Sprintf("%s of %s through %d at %s..%s (live %v, %s %s; born through %d at %s..%s; mended %s, settled %s)",
-		op.Kind, l.id, op.Node, at(op.Start), at(op.End), op.Reply.Live, op.Reply.Outcome, op.Reply.Error,
+		op.Kind, cmp.Or(op.ID, l.id), op.Node, at(op.Start), at(op.End), op.Reply.Live, op.Reply.Outcome, op.Reply.Error,
 		l.born.Node, at(l.born.Start), at(l.born.End), at(c.mended), at(c.settled))
 }

@@ -52,6 +52,16 @@ var controls = []control{
 		},
 	},
 	{
+		name: "changes do not follow a rotation", cell: "partition/rotate-against-update/single/seen",
+		caught: func(v *Verdict) int { return v.LostUpdates },
+		change: func(c *Cell) {
+			c.bareOthers = true
+			c.wrap = func(*site) func(perdure.Backend) perdure.Backend {
+				return func(front perdure.Backend) perdure.Backend { return carriesNothing{incarnated(front)} }
+			}
+		},
+	},
+	{
 		name: "acknowledged before it is in the journal", cell: "perdure-killed-in-outage/login-storm/single/seen",
 		caught: func(v *Verdict) int { return v.Lost },
 		change: func(c *Cell) {
@@ -177,6 +187,25 @@ func (b overwrites) Apply(ctx context.Context, batches []perdure.Batch) ([]perdu
 			return nil, err
 		}
 		results[i] = again[0]
+	}
+	return results, nil
+}
+
+// carriesNothing takes a session that was rotated for what it was when another of
+// its records is merged into it.
+type carriesNothing struct{ front }
+
+func (b carriesNothing) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	results, err := b.front.Apply(ctx, batches)
+	if err != nil {
+		return results, err
+	}
+	for i := range results {
+		w := batches[i][0]
+		successor := w.Reason == perdure.ReasonMerged && w.Record.Kind == perdure.KindSession && w.Record.Parent != ""
+		if successor && results[i].Outcome == perdure.Conflict && results[i].Stored.Kind == perdure.KindSession {
+			results[i] = perdure.Result{Outcome: perdure.Applied}
+		}
 	}
 	return results, nil
 }

@@ -7,10 +7,11 @@ import (
 // life is what the history says of one session.
 type life struct {
 	id, user string
-	born     *Op            // its acknowledged creation
+	born     *Op            // its acknowledged creation, or the rotation to it
+	first    *Op            // the creation of the first of its chain of rotations
 	removals []*Op          // whatever may have ended it, acknowledged or not
 	updates  map[string]*Op // the last acknowledged change of each key
-	reads    []*Op          // whatever was told of it: a read, touch, update or delete
+	reads    []*Op          // whatever was told of it: a read, touch, update, delete or rotation
 	finals   []*Op          // reads when all was well again
 }
 
@@ -22,8 +23,13 @@ const clockGrain = 2 * time.Millisecond
 func lives(history, finals []Op, bound Bound) map[string]*life {
 	all := map[string]*life{}
 	for i := range history {
-		if op := &history[i]; op.Kind == Create && op.Reply.Outcome == Acknowledged {
+		if op := &history[i]; op.begins() {
 			all[op.Reply.ID] = &life{id: op.Reply.ID, user: op.User, born: op, updates: map[string]*Op{}}
+		}
+	}
+	for _, l := range all {
+		for up := l; up != nil; up = all[up.born.ID] {
+			l.user, l.first = up.user, up.born
 		}
 	}
 	revocations := map[string][]*Op{}
@@ -42,8 +48,13 @@ func lives(history, finals []Op, bound Bound) map[string]*life {
 		}
 	}
 	for _, l := range all {
+		for up := all[l.born.ID]; up != nil; up = all[up.born.ID] {
+			l.inherit(up)
+		}
+	}
+	for _, l := range all {
 		for _, r := range revocations[l.user] {
-			if !l.born.Start.After(r.End.Add(clockGrain + bound.Skew)) {
+			if !l.first.Start.After(r.End.Add(clockGrain + bound.Skew)) {
 				l.removals = append(l.removals, r)
 			}
 		}
@@ -51,11 +62,29 @@ func lives(history, finals []Op, bound Bound) map[string]*life {
 	return all
 }
 
+// inherit adds what was told of a session that it comes from by rotations: what was
+// changed under that id is to be there, and a logout of it ends this one too.
+func (l *life) inherit(from *life) {
+	for _, r := range from.removals {
+		if r.Kind == Delete && r.ID == from.id {
+			l.removals = append(l.removals, r)
+		}
+	}
+	for key, update := range from.updates {
+		if last := l.updates[key]; last == nil || last.Value < update.Value {
+			l.updates[key] = update
+		}
+	}
+}
+
 // note adds what was told of it. Where a wrong answer of "not found" is within
 // bounds, a deletion that was answered so has promised nothing.
 func (l *life) note(op *Op, notFound bool) {
 	if op.Kind == Delete && op.Reply.Outcome != Refused && (op.Reply.Live || !notFound) {
 		l.removals = append(l.removals, op)
+	}
+	if op.Kind == Rotate && (op.Reply.Live || op.Reply.Outcome == Unknown) {
+		l.removals = append(l.removals, op) // of this id
 	}
 	if op.Reply.Outcome != Acknowledged {
 		return
@@ -70,7 +99,7 @@ func (l *life) note(op *Op, notFound bool) {
 // certainly there for.
 func (l *life) removedBefore(t time.Time, skew time.Duration, by func(*Op) bool) *Op {
 	for _, r := range l.removals {
-		certain := r.Kind == Delete || l.born.End.Add(clockGrain+skew).Before(r.Start)
+		certain := r.Kind != Revoke || l.first.End.Add(clockGrain+skew).Before(r.Start)
 		if certain && r.Reply.Outcome == Acknowledged && r.End.Before(t) && by(r) {
 			return r
 		}

@@ -16,6 +16,7 @@ const (
 	Update  Kind = "update"
 	Delete  Kind = "delete"
 	Revoke  Kind = "revoke"
+	Rotate  Kind = "rotate"
 	Health  Kind = "health"  // of the process; not part of the history
 	Limit   Kind = "limit"   // the size of the process's files; not part of the history
 	Shifted Kind = "shifted" // a change of state, sent without being asked
@@ -40,7 +41,7 @@ type Reply struct {
 	Kind     Kind           `json:"kind"`
 	Outcome  Outcome        `json:"outcome"`
 	Live     bool           `json:"live,omitempty"` // whether the session was there
-	ID       string         `json:"id,omitempty"`
+	ID       string         `json:"id,omitempty"`   // of what was created, read or rotated to
 	Expiry   time.Time      `json:"expiry,omitzero"`
 	Metadata map[string]int `json:"metadata,omitempty"`
 	Version  perdure.Millis `json:"version,omitempty"` // the time in the session's version
@@ -67,4 +68,9 @@ type Op struct {
 	Reply      Reply
 	Node       int
 	Start, End time.Time
+}
+
+// begins reports whether a session under a new id was acknowledged.
+func (op *Op) begins() bool {
+	return op.Reply.Outcome == Acknowledged && (op.Kind == Create || op.Kind == Rotate && op.Reply.Live)
 }

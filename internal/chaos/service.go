@@ -101,6 +101,11 @@ func (v *service) do(ctx context.Context, q Request) Reply {
 	case Update:
 		_, err = v.store.Update(ctx, q.ID, perdure.Patch{Metadata: map[string]any{q.Key: q.Value}})
 		p.Live = err == nil
+	case Rotate:
+		var session perdure.Session
+		session, err = v.store.Rotate(ctx, q.ID, 0)
+		p.Live = err == nil
+		p.ID, p.Expiry = session.ID, session.ExpiresAt
 	case Delete:
 		p.Live, err = v.store.Delete(ctx, q.ID)
 	case Revoke:

@@ -16,6 +16,7 @@ func Workloads() []Workload {
 		{Name: "logout-races-touch", mix: map[Kind]int{Create: 20, Read: 15, Touch: 35, Update: 10, Delete: 20}, hot: 25, users: 100},
 		{Name: "revoke-races-login", mix: map[Kind]int{Create: 40, Read: 35, Touch: 10, Delete: 5, Revoke: 10}, hot: 100, users: 12},
 		{Name: "two-sided-update", mix: map[Kind]int{Create: 8, Read: 30, Update: 55, Delete: 7}, hot: 20, users: 100},
+		{Name: "rotate-against-update", mix: map[Kind]int{Create: 3, Read: 20, Update: 73, Rotate: 3, Delete: 1}, hot: 200, users: 100},
 		{Name: "expiry", mix: map[Kind]int{Create: 20, Read: 55, Touch: 15, Update: 5, Delete: 5}, hot: 1500, users: 200,
 			shortest: 500 * time.Millisecond, longest: 4 * time.Second},
 	}
@@ -40,7 +41,7 @@ const (
 // singleCells are those of a single server: faults, each with
 // the workloads it is played with.
 func singleCells() []Cell {
-	every := []string{"login-storm", "touch-heavy", "logout-races-touch", "revoke-races-login", "two-sided-update", "expiry"}
+	every := []string{"login-storm", "touch-heavy", "logout-races-touch", "revoke-races-login", "two-sided-update", "rotate-against-update", "expiry"}
 	races := []string{"logout-races-touch", "revoke-races-login"}
 	both := []failover.Mirror{failover.MirrorSeen, failover.MirrorFull}
 	full := both[1:]
@@ -63,11 +64,11 @@ func singleCells() []Cell {
 	add(Fault{Name: "restart-empty", run: crashEmpty, everyone: true}, every, full, Bound{})
 	add(Fault{Name: "restart-empty", run: crashEmpty, everyone: true}, races, seen, Bound{})
 	add(Fault{Name: "blink-empty", run: blink}, races, full, Bound{})
-	add(Fault{Name: "restart-old", run: crashOld, everyone: true}, []string{"logout-races-touch", "two-sided-update"}, both, Bound{})
+	add(Fault{Name: "restart-old", run: crashOld, everyone: true}, []string{"logout-races-touch", "two-sided-update", "rotate-against-update"}, both, Bound{})
 	add(Fault{Name: "flushall", run: flushAll}, races, full, Bound{Why: notTold, NotFound: true})
 	add(Fault{Name: "flushall", run: flushAll}, []string{"touch-heavy"}, seen, Bound{Why: notTold, NotFound: true})
 	add(Fault{Name: "redis-away-in-recovery", run: again, everyone: true, recoveryRate: 2000}, []string{"login-storm", "logout-races-touch"}, seen, Bound{})
-	oneWay := []string{"logout-races-touch", "two-sided-update"}
+	oneWay := []string{"logout-races-touch", "two-sided-update", "rotate-against-update"}
 	add(Fault{Name: "partition-up", run: cutOff(faultproxy.Upstream), first: true}, oneWay, seen, Bound{})
 	add(Fault{Name: "partition-down", run: cutOff(faultproxy.Downstream), first: true}, oneWay, seen, Bound{})
 	add(Fault{Name: "partition", run: cutOff(faultproxy.Both), first: true}, every, seen, Bound{})
@@ -95,7 +96,7 @@ func childCells() []Cell {
 		{Name: "perdure-killed-in-recovery", run: killInRecovery, everyone: true, recoveryRate: 300},
 		{Name: "disk-full", run: diskFull, everyone: true},
 	} {
-		for _, w := range []string{"login-storm", "logout-races-touch", "revoke-races-login"} {
+		for _, w := range []string{"login-storm", "logout-races-touch", "revoke-races-login", "rotate-against-update"} {
 			cells = append(cells, Cell{Fault: f, Workload: workload(w), Topology: Single, Mirror: failover.MirrorSeen, Members: 2, Children: true})
 		}
 	}
@@ -113,10 +114,10 @@ func fleetCells() []Cell {
 		}
 	}
 	seen, both := []failover.Mirror{failover.MirrorSeen}, []failover.Mirror{failover.MirrorSeen, failover.MirrorFull}
-	add(Sentinel, Fault{Name: "promotion-loses-tail", run: promote}, both, "login-storm", "logout-races-touch")
+	add(Sentinel, Fault{Name: "promotion-loses-tail", run: promote}, both, "login-storm", "logout-races-touch", "rotate-against-update")
 	add(Sentinel, Fault{Name: "hand-over", run: handOver}, seen, "logout-races-touch", "two-sided-update")
 	add(Sentinel, Fault{Name: "hang", run: hang, everyone: true}, seen, "logout-races-touch")
-	add(Cluster, Fault{Name: "master-lost", run: promote}, both, "login-storm", "logout-races-touch")
+	add(Cluster, Fault{Name: "master-lost", run: promote}, both, "login-storm", "logout-races-touch", "rotate-against-update")
 	add(Cluster, Fault{Name: "hang", run: hang}, seen, "revoke-races-login")
 	return cells
 }
@@ -142,7 +143,7 @@ func ShortTable() (cells []Cell) {
 		"kill-restart/logout-races-touch/single/seen",
 		"hang/revoke-races-login/single/seen",
 		"restart-empty/logout-races-touch/single/full",
-		"partition/two-sided-update/single/seen",
+		"partition/rotate-against-update/single/seen",
 		"partition/logout-races-touch/single/seen",
 		"promotion-loses-tail/logout-races-touch/sentinel/seen",
 		"perdure-killed-in-outage/login-storm/single/seen",

@@ -24,7 +24,7 @@ type Workload struct {
 }
 
 // kinds are what a workload mixes.
-var kinds = [...]Kind{Create, Read, Touch, Update, Delete, Revoke}
+var kinds = [...]Kind{Create, Read, Touch, Update, Delete, Revoke, Rotate}
 
 // draw draws a kind of request.
 func (w *Workload) draw(rng *rand.Rand) Kind {
@@ -51,8 +51,22 @@ func (w *Workload) ttl(rng *rand.Rand) time.Duration {
 
 // pool holds the ids of acknowledged sessions, for all clients to work on.
 type pool struct {
-	mu  sync.Mutex
-	ids []string
+	mu      sync.Mutex
+	ids     []string
+	rotated map[string]bool
+}
+
+// rotate reports whether nobody has asked for a rotation of the session before:
+// each has one successor at most.
+func (p *pool) rotate(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rotated == nil {
+		p.rotated = map[string]bool{}
+	}
+	first := !p.rotated[id]
+	p.rotated[id] = true
+	return first
 }
 
 func (p *pool) add(id string) {
@@ -105,6 +119,9 @@ func (c *client) step(ctx context.Context) {
 	if !ok {
 		q.Kind = Create
 	}
+	if q.Kind == Rotate && !c.stage.pool.rotate(id) {
+		q.Kind = Read
+	}
 	switch q.Kind {
 	case Create:
 		q.User, q.TTL = user, w.ttl(c.rng)
@@ -117,7 +134,7 @@ func (c *client) step(ctx context.Context) {
 		q.ID = id
 	}
 	op := c.member.do(ctx, q)
-	if q.Kind == Create && op.Reply.Outcome == Acknowledged {
+	if op.begins() {
 		c.stage.pool.add(op.Reply.ID)
 	}
 	c.history = append(c.history, op)
