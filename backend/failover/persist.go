@@ -136,15 +136,15 @@ func (b *Backend) mergeCopy(ctx context.Context, front perdure.Backend, dir stri
 			return err
 		}
 		records := slices.DeleteFunc(page.Records, func(r perdure.Record) bool { return !b.counts(&r, now) || b.forsaken(&r) })
-		for _, merged := range b.merger(front).MergeAll(ctx, b.restamped(records)) {
-			if merged.Err != nil && !refusal(merged.Err) {
-				return merged.Err
+		err = b.mergeAll(ctx, front, records, pace, func(_ []perdure.Record, merged []perdure.Merged) error {
+			for i := range merged {
+				if merged[i].Err == nil {
+					b.mirror.learn(&merged[i].Record, perdure.Version{})
+				}
 			}
-			if merged.Err == nil {
-				b.mirror.learn(&merged.Record, perdure.Version{})
-			}
-		}
-		if err := pace.wait(ctx, len(records)); err != nil {
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 	}

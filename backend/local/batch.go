@@ -39,7 +39,8 @@ func (c *batchCommand) discover(b *Backend, set *partitions) {
 	}
 }
 
-func (c *batchCommand) indexed() bool { return false }
+func (c *batchCommand) indexed() bool  { return false }
+func (c *batchCommand) deferred() bool { return false }
 
 func (c *batchCommand) run(s *stage) {
 	for i, batch := range c.batches {

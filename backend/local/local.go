@@ -22,6 +22,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -180,8 +181,7 @@ func (b *Backend) Close() error {
 	if b.committer == nil {
 		return nil
 	}
-	b.committer.stop()
-	return b.file.close()
+	return errors.Join(b.committer.stop(), b.file.close())
 }
 
 // do carries out the command: at once, or with a directory through the queue

@@ -16,6 +16,9 @@ type command interface {
 	// indexed reports whether run reads the index of a user or the schedule,
 	// which show what is applied, and not what is staged before it.
 	indexed() bool
+	// deferred reports whether the command only drops records, which may leave
+	// the data file with a later commit.
+	deferred() bool
 	// run stages what there is to do and keeps the answer.
 	run(s *stage)
 }
@@ -37,8 +40,9 @@ type stage struct {
 	records int
 	final   map[string]*perdure.Record
 
-	// commit asks for a commit even where nothing is staged.
-	commit bool
+	// commit asks for a commit even where nothing is staged; deferred leaves it
+	// to a later one.
+	commit, deferred bool
 }
 
 // execute carries out a command in memory, under the locks of all partitions
