@@ -13,6 +13,13 @@ type batchCommand struct {
 	results []perdure.Result
 }
 
+// single is a batchCommand in memory, with room for one batch and its result.
+type single struct {
+	batchCommand
+	batch  [1]perdure.Batch
+	result [1]perdure.Result
+}
+
 func (c *batchCommand) claim(set *partitions) {
 	for _, batch := range c.batches {
 		for i := range batch {

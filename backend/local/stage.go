@@ -60,14 +60,14 @@ func (b *Backend) execute(c command) {
 		b.unlock(s.held)
 		s.held = s.need
 	}
-	defer b.release(s)
+	defer b.leave(s)
 	s.b, s.now, s.muts = b, b.now(), s.few[:0]
 	c.run(s)
 	s.apply()
 }
 
-// release ends an execute. The pool keeps no record alive.
-func (b *Backend) release(s *stage) {
+// leave ends an execute. The pool keeps no record alive.
+func (b *Backend) leave(s *stage) {
 	b.unlock(s.held)
 	*s = stage{}
 	b.stages.Put(s)
