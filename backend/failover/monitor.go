@@ -202,6 +202,8 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 	if next.doubt != "" {
 		next.graceUntil = b.opts.Now().Add(lossGrace)
 	}
+	b.merged.clear() // into what may be another server
+	defer b.merged.clear()
 	if !b.takeUp(ctx, seen, &next) {
 		return
 	}

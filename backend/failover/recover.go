@@ -129,6 +129,7 @@ func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []p
 				b.metrics.replayed.Add(1)
 				b.mirror.learn(&merged[i].Record, perdure.Version{})
 				b.refused.remove(records[i].ID)
+				b.merged.add(records[i].ID)
 				settled = append(settled, records[i])
 			case refusal(err):
 				if b.refused.add(records[i].ID) {
@@ -209,7 +210,8 @@ func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
 // reconcile compares what the mirror holds with the front store, ends first, and
 // merges what is missing there or older: all of it, or, where the policy after a
 // loss is to log in again, the ends and what was acknowledged within the window.
-// It calls found before the first such merge of a page.
+// It calls found before the first such merge of a page. What this recovery has
+// merged itself is there.
 func (b *Backend) reconcile(ctx context.Context, front perdure.Backend, found func()) error {
 	pace := newPace(b.opts.RecoveryRate)
 	for page, err := range pages(ctx, b.mirror.Backend) {
@@ -224,6 +226,10 @@ func (b *Backend) reconcile(ctx context.Context, front perdure.Backend, found fu
 }
 
 func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, records []perdure.Record, pace *pace, found func()) error {
+	records = slices.DeleteFunc(records, func(r perdure.Record) bool { return b.merged.has(r.ID) })
+	if len(records) == 0 {
+		return ctx.Err()
+	}
 	ids := make([]string, len(records))
 	for i := range records {
 		ids[i] = records[i].ID

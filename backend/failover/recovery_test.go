@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -119,6 +120,32 @@ func TestTheDiskHasRoomAgain(t *testing.T) {
 	clear()
 	n.await(t, failover.Degraded)
 	n.create(t, "u")
+}
+
+// TestWhatIsMergedIsNotComparedToo: a front store that may have lost data has what
+// it has just been given.
+func TestWhatIsMergedIsNotComparedToo(t *testing.T) {
+	shared := newToll(newShared(t))
+	shared.keep(func(_ context.Context, call string, _ ...string) error {
+		if call == "ping" || call == "changes" {
+			return errCut
+		}
+		return nil
+	})
+	n := startNode(t, shared, failover.Options{})
+	journalled := n.create(t, "u")
+	var compared atomic.Bool
+	shared.keep(func(ctx context.Context, call string, ids ...string) error {
+		if call == "load" && slices.Contains(ids, journalled) {
+			compared.Store(true)
+		}
+		return unfollowed(ctx, call)
+	})
+	n.await(t, failover.Healthy)
+	if compared.Load() {
+		t.Error("it was read again")
+	}
+	n.want(t, true, journalled)
 }
 
 // TestALogoutInARecoveryOutlivesACrash: what was merged, and then ended through the
