@@ -11,11 +11,13 @@ import (
 // while it takes them, a millisecond or two. Fewer cost it more each.
 const recoveryStep = 64
 
-// pace spreads merges over time. After each step it rests half as long as the step
-// took: a server that is slow, or busy with others, is asked for less.
+// pace spreads merges over time. After each step it rests half as long as the server
+// needs for one, which the quickest so far has shown: what a step takes beyond that,
+// others have the server.
 type pace struct {
 	perSecond int
-	free      time.Time // when the rate allows the next step
+	free      time.Time     // when the rate allows the next step
+	quickest  time.Duration // of a record
 }
 
 func newPace(perSecond int) *pace { return &pace{perSecond: perSecond} }
@@ -30,7 +32,10 @@ func (p *pace) rest(ctx context.Context, began, ended time.Time, n int) error {
 		p.free = began // what was not used is not made up for
 	}
 	p.free = p.free.Add(time.Duration(n) * time.Second / time.Duration(p.perSecond))
-	rested := ended.Add(ended.Sub(began) / 2)
+	if took := ended.Sub(began) / time.Duration(max(n, 1)); p.quickest == 0 || took < p.quickest {
+		p.quickest = took
+	}
+	rested := ended.Add(time.Duration(n) * p.quickest / 2)
 	wait := max(time.Until(p.free), time.Until(rested))
 	if wait <= 0 {
 		return ctx.Err()

@@ -25,11 +25,12 @@ func TestPace(t *testing.T) {
 			n    int
 			want time.Duration
 		}{
-			{took: 10 * time.Millisecond, n: 5, want: 15 * time.Millisecond},   // a slow server
-			{took: 40 * time.Millisecond, n: 5, want: 60 * time.Millisecond},   // a slower one
-			{took: time.Millisecond, n: 50, want: 50 * time.Millisecond},       // a fast one
-			{took: 600 * time.Millisecond, n: 5, want: 900 * time.Millisecond}, // one that hangs,
-			{took: time.Millisecond, n: 50, want: 50 * time.Millisecond},       // and is back
+			{took: 40 * time.Millisecond, n: 5, want: 60 * time.Millisecond},                       // a slow server, it seems
+			{took: 10 * time.Millisecond, n: 5, want: 15 * time.Millisecond},                       // it was busy,
+			{took: 40 * time.Millisecond, n: 5, want: 45 * time.Millisecond},                       // as it is again
+			{took: time.Millisecond, n: 50, want: 50 * time.Millisecond},                           // a fast one
+			{took: 600 * time.Millisecond, n: 5, want: 600*time.Millisecond + 50*time.Microsecond}, // one that hangs,
+			{took: time.Millisecond, n: 50, want: 50 * time.Millisecond},                           // and is back
 		} {
 			if whole := step(c.took, c.n); whole != c.want {
 				t.Errorf("a step of %d that took %v: the next was allowed after %v, not %v", c.n, c.took, whole, c.want)
