@@ -23,7 +23,6 @@ type outageStage struct {
 	population population
 	server     *redistest.Server
 	guarded    guarded
-	other      *perdure.Store // of a process without failover
 	embedded   *perdure.Store
 	ids, own   []string // of the guarded store and of the embedded one
 }
@@ -48,9 +47,6 @@ func (s *outageStage) open(ctx context.Context) (err error) {
 	if s.guarded, err = openGuarded(ctx, s.server.URL()); err != nil {
 		return err
 	}
-	if s.other, err = openStore(ctx, s.server.URL(), nearCacheOff); err != nil {
-		return err
-	}
 	if s.embedded, err = openMemory(); err != nil {
 		return err
 	}
@@ -62,7 +58,7 @@ func (s *outageStage) open(ctx context.Context) (err error) {
 }
 
 func (s *outageStage) close() error {
-	return errors.Join(s.guarded.close(), closeAll(s.server, s.other, s.embedded))
+	return errors.Join(s.guarded.close(), closeAll(s.server, s.embedded))
 }
 
 func (s *outageStage) data(i int) perdure.Data {
@@ -156,12 +152,15 @@ func (s *outageStage) recovery(ctx context.Context) (found findings, err error) 
 	if _, err := s.guarded.await(ctx, failover.Recovering); err != nil {
 		return found, err
 	}
-	over, stop := context.WithCancel(ctx)
-	reads := make(chan []time.Duration, 1)
-	go func() { reads <- s.watch(over) }()
+	other, err := startBystander(ctx, s.server.URL(), s.ids[:min(len(s.ids), 1000)])
+	if err != nil {
+		return found, err
+	}
 	took, err := s.guarded.await(ctx, failover.Healthy)
-	stop()
-	delays := <-reads
+	if err != nil {
+		return found, err
+	}
+	delays, err := other.took()
 	if err != nil {
 		return found, err
 	}
@@ -183,19 +182,4 @@ func (s *outageStage) recovery(ctx context.Context) (found findings, err error) 
 		})
 	}
 	return found, nil
-}
-
-// watch reads through another process, a few hundred times a second, and returns
-// how long each read took.
-func (s *outageStage) watch(ctx context.Context) (took []time.Duration) {
-	ticks := time.NewTicker(2 * time.Millisecond)
-	defer ticks.Stop()
-	for i := 0; ctx.Err() == nil; i++ {
-		<-ticks.C
-		began := time.Now()
-		if _, err := s.other.Get(ctx, s.ids[i%len(s.ids)]); err == nil {
-			took = append(took, time.Since(began))
-		}
-	}
-	return took
 }

@@ -83,7 +83,7 @@ func (b *Backend) takeAll(ctx context.Context, front perdure.Backend, records []
 			b.mirror.learn(r, held.Version)
 		}
 	}
-	return b.giveBackAll(ctx, front, more)
+	return b.mergeAll(ctx, front, more, nil, b.gaveBack)
 }
 
 // mayLack reports whether the front store may have lost what is held of a session,

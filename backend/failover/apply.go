@@ -49,7 +49,7 @@ func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, result
 		some[i] = batches[p]
 	}
 	done, err := serve(ctx, b, served[[]perdure.Result]{
-		claim: func(ctx context.Context) error { return b.claim(ctx, idsOf(some)...) },
+		claim: func(ctx context.Context) error { return b.claimToWrite(ctx, idsOf(some)...) },
 		online: func(ctx context.Context, st *status) ([]perdure.Result, error) {
 			applied, err := st.front.Apply(ctx, some)
 			if err != nil {

@@ -49,22 +49,25 @@ type Backend struct {
 	closed  atomic.Bool
 	metrics metrics
 
-	// journalFails is set while the journal takes no writes.
-	journalFails atomic.Bool
-	ahead        atomic.Int64 // nanoseconds that this process's clock was ahead of the front store's
-	doubts       atomic.Pointer[string]
-	connections  atomic.Uint64          // of the front store, when its history was looked at
-	cursor       atomic.Pointer[string] // how far the mirror has followed
-	looks        looks                  // at whether the front store has lost something
-	probes       looks                  // at whether it is well
-	contested    ids                    // of records that the front store lacks something of
-	refused      ids                    // of journalled records that the front store does not take
-	barred       ids                    // of records of the mirror that it has lost and does not take
-	unreadable   ids                    // of records of the front store that were met
-	copying      sync.Mutex             // one writer or remover of the mirror's copy
-	unread       []string               // outdated copies of a mirror that wait for the front store; copying is held
-	marking      sync.Mutex             // of the copy as outdated, which it then is
-	outdated     bool
+	// journalFails is set while the journal takes no writes, of which so many
+	// have failed.
+	journalFails    atomic.Bool
+	journalFailures atomic.Int64
+	ahead           atomic.Int64 // nanoseconds that this process's clock was ahead of the front store's
+	doubts          atomic.Pointer[string]
+	connections     atomic.Uint64          // of the front store, when its history was looked at
+	cursor          atomic.Pointer[string] // how far the mirror has followed
+	looks           looks                  // at whether the front store has lost something
+	probes          looks                  // at whether it is well
+	contested       ids                    // of records that the front store lacks something of
+	refused         ids                    // of journalled records that the front store does not take
+	barred          ids                    // of records of the mirror that it has lost and does not take
+	unreadable      ids                    // of records of the front store that were met
+	merged          ids                    // of records of the journal, in the present recovery
+	copying         sync.Mutex             // one writer or remover of the mirror's copy
+	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
+	marking         sync.Mutex             // of the copy as outdated, which it then is
+	outdated        bool
 }
 
 // status is the state and what goes with it; it is replaced, never written to.

@@ -34,6 +34,13 @@ func (s *ids) remove(id string) {
 	s.n.Store(int64(len(s.set)))
 }
 
+func (s *ids) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set = nil
+	s.n.Store(0)
+}
+
 func (s *ids) has(id string) bool {
 	if s.len() == 0 {
 		return false

@@ -66,7 +66,7 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 	case r.Kind == perdure.KindEpoch: // ends more than its own record
 	case !held.Exists(), held.Version == base, held.Version == r.Version:
 		w := perdure.Write{Op: perdure.OpPut, Record: *r, Base: held.Version}
-		if result, err := m.Backend.Apply(ctx, []perdure.Batch{{w}}); err == nil && result[0].Outcome == perdure.Applied {
+		if outcome, err := m.Backend.ApplyOne(ctx, perdure.Batch{w}); err == nil && outcome == perdure.Applied {
 			return *r, false
 		}
 	}
@@ -114,8 +114,8 @@ func (m *mirror) takes(write perdure.Batch) bool {
 	if w := &write[0]; w.Op == perdure.OpRemove || w.Record.Kind == perdure.KindEpoch {
 		return false // they end more, or other, than what they say
 	}
-	results, err := m.Backend.Apply(context.Background(), []perdure.Batch{write})
-	return err == nil && results[0].Outcome == perdure.Applied
+	outcome, err := m.Backend.ApplyOne(context.Background(), write)
+	return err == nil && outcome == perdure.Applied
 }
 
 // age is how long ago the mirror was last in step.

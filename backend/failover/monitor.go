@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -21,7 +22,7 @@ const steady = 2
 
 // monitor watches over the front store until ctx ends.
 func (b *Backend) monitor(ctx context.Context) {
-	well := 0
+	well, failures := 0, int64(0)
 	for {
 		st := b.status.Load()
 		wait := b.opts.HealthCheckInterval
@@ -37,7 +38,7 @@ func (b *Backend) monitor(ctx context.Context) {
 		case <-b.suspect:
 		case <-time.After(wait):
 		}
-		b.checkJournal()
+		failures = b.checkJournal(ctx, failures)
 		if err := b.connect(ctx); err != nil {
 			b.opts.Logger.Debug("the session store cannot be reached", "error", err)
 			well = 0
@@ -60,8 +61,14 @@ func (b *Backend) monitor(ctx context.Context) {
 	}
 }
 
-// checkJournal changes between degraded and read-only.
-func (b *Backend) checkJournal() {
+// checkJournal changes between degraded and read-only. A journal that took no writes
+// is asked again, unless more of them have failed than were known of: an empty one
+// takes less room. It returns how many have.
+func (b *Backend) checkJournal(ctx context.Context, known int64) (failures int64) {
+	failures = b.journalFailures.Load()
+	if b.journalFails.Load() && failures == known && b.journal.Ping(ctx) == nil {
+		b.journalFails.Store(false)
+	}
 	st := b.status.Load()
 	next := *st
 	switch fails := b.journalFails.Load(); {
@@ -70,9 +77,10 @@ func (b *Backend) checkJournal() {
 	case !fails && st.state == ReadOnly:
 		next.state = Degraded
 	default:
-		return
+		return failures
 	}
 	b.move(st, &next)
+	return failures
 }
 
 // jitter spreads many processes that wait for one server.
@@ -162,6 +170,7 @@ func (b *Backend) degrade(seen *status, readable bool, cause error) {
 	next.state, next.reason, next.readable = Degraded, cause.Error(), readable
 	if b.move(seen, &next) {
 		b.persistMirror()
+		b.spawn(func() { _ = b.journal.Sync(b.life) }) // else with the next write to it
 	}
 }
 
@@ -193,6 +202,8 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 	if next.doubt != "" {
 		next.graceUntil = b.opts.Now().Add(lossGrace)
 	}
+	b.merged.clear() // into what may be another server
+	defer b.merged.clear()
 	if !b.takeUp(ctx, seen, &next) {
 		return
 	}
@@ -208,7 +219,7 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 		b.degrade(b.status.Load(), false, err)
 		return
 	}
-	b.finish(incarnation)
+	b.finish(ctx, incarnation)
 }
 
 // takeUp begins a recovery, once no end waits in the journal any more. The last
@@ -218,13 +229,13 @@ func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
 	if away {
 		b.outdateMirrorCopy() // an end that has left the journal is not in it
 	}
-	err := b.drainEnds(ctx, next.front)
+	err := b.drainEnds(ctx, next.front, newPace(b.opts.RecoveryRate))
 	if err == nil {
 		b.gate.Lock()
 		defer b.gate.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
 		defer cancel()
-		if err = b.drainEnds(ctx, next.front); err == nil && away {
+		if err = b.drainEnds(ctx, next.front, nil); err == nil && away {
 			b.outdateMirrorCopy() // another may have been made meanwhile
 		}
 	}
@@ -263,23 +274,35 @@ func (b *Backend) checkUp(ctx context.Context, st *status) {
 		return
 	}
 	if b.refused.len() > 0 {
-		if err := b.drain(ctx, st.front); err != nil {
+		if err := errors.Join(b.drain(ctx, st.front), b.synced(ctx)); err != nil {
 			b.opts.Logger.Warn("what the session store refuses could not be merged", "error", err)
 		}
 	}
 }
 
-// finish ends a recovery if the journal is empty and no other outage has begun.
-// It holds the gate, so that nobody writes to the journal in between.
-func (b *Backend) finish(incarnation string) {
+// finish ends a recovery if the journal is empty, in its file too, and no other
+// outage has begun. It holds the gate, so that nobody writes to the journal in
+// between.
+func (b *Backend) finish(ctx context.Context, incarnation string) {
 	b.forgetRefusals()
+	err := b.synced(ctx) // takes a moment, the one below none
 	b.gate.Lock()
 	seen := b.status.Load()
 	next := *seen
-	next.state, next.reason, next.doubt, next.incarnation = Healthy, "all that was written in the outage is merged", "", incarnation
+	next.doubt, next.incarnation = "", incarnation
 	n, _ := b.journal.depth()
 	recovering := seen.state == Recovering || seen.state == Reseeding
-	done := recovering && n == b.refused.len() && b.change(seen, &next)
+	done := recovering && n == b.refused.len()
+	if err == nil && done {
+		err = b.synced(ctx)
+	}
+	if err == nil {
+		next.state, next.reason = Healthy, "all that was written in the outage is merged"
+	} else {
+		next.reason = "all that was written in the outage is merged, and it will be again after a crash: " + err.Error()
+		b.journalFails.Store(true)
+	}
+	done = done && b.change(seen, &next) && err == nil
 	b.gate.Unlock()
 	if done {
 		b.dropMirrorCopies()

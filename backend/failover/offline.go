@@ -278,6 +278,7 @@ func (b *Backend) writable(st *status) error {
 // journalFailed handles a journal that does not take a write.
 func (b *Backend) journalFailed(err error) error {
 	if errors.Is(err, perdure.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
+		b.journalFailures.Add(1)
 		b.journalFails.Store(true)
 		b.wake()
 	}

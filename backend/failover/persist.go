@@ -137,19 +137,16 @@ func (b *Backend) mergeCopy(ctx context.Context, front perdure.Backend, dir stri
 			return err
 		}
 		records := slices.DeleteFunc(page.Records, func(r perdure.Record) bool { return !b.counts(&r, now) || b.forsaken(&r) })
-		var taken []perdure.Record
-		for _, merged := range b.merger(front).MergeAll(ctx, b.restamped(records)) {
-			if merged.Err != nil && !refusal(merged.Err) {
-				return merged.Err
+		err = b.mergeAll(ctx, front, records, pace, func(_ []perdure.Record, merged []perdure.Merged) error {
+			var taken []perdure.Record
+			for i := range merged {
+				if merged[i].Err == nil {
+					taken = append(taken, merged[i].Record)
+				}
 			}
-			if merged.Err == nil {
-				taken = append(taken, merged.Record)
-			}
-		}
-		if err := b.takeAll(ctx, front, taken); err != nil {
-			return err
-		}
-		if err := pace.wait(ctx, len(records)); err != nil {
+			return b.takeAll(ctx, front, taken)
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -3,15 +3,21 @@ package failover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/perdure/perdure"
 )
 
-// recoveryPage is how many records are merged at a time. Less does not shorten what
-// others wait meanwhile, and takes longer.
-const recoveryPage = 500
+const (
+	// recoveryPage is how many records are read at a time.
+	recoveryPage = 500
+	// syncEvery bounds how long the journal's file is behind a recovery, about: what
+	// is merged by then is not merged again after a crash. To write it for each page
+	// would cost more than all the rest.
+	syncEvery = 250 * time.Millisecond
+)
 
 // merger merges into the front store.
 func (b *Backend) merger(front perdure.Backend) *perdure.Merger {
@@ -31,11 +37,28 @@ func (b *Backend) claim(ctx context.Context, ids ...string) error {
 	return b.settle(ctx, front, waiting, nil)
 }
 
+// claimToWrite is claim for a call that writes: once the front store has more than
+// the journal had, no crash may bring the journal's record back.
+func (b *Backend) claimToWrite(ctx context.Context, ids ...string) error {
+	if err := b.claim(ctx, ids...); err != nil {
+		return err
+	}
+	return b.synced(ctx, ids...)
+}
+
+// synced returns once the journal's file has nothing more of the ids that was
+// merged, or of any where none is given.
+func (b *Backend) synced(ctx context.Context, ids ...string) error {
+	if err := b.journal.Sync(ctx, ids...); err != nil {
+		return fmt.Errorf("%w: the journal does not take that it is merged: %w", errElsewhere, err)
+	}
+	return nil
+}
+
 // drainEnds merges the tombstones and revocations that wait in the journal: they
 // end sessions that the journal does not name, and so come before anybody is
 // served by the front store.
-func (b *Backend) drainEnds(ctx context.Context, front perdure.Backend) error {
-	pace := newPace(b.opts.RecoveryRate)
+func (b *Backend) drainEnds(ctx context.Context, front perdure.Backend, pace *pace) error {
 	for ids := range slices.Chunk(b.journal.ends.list(), recoveryPage) {
 		for _, id := range ids {
 			b.journal.ends.remove(id) // before it is read: one that comes now is noted again
@@ -85,7 +108,7 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 		if err != nil {
 			return err
 		}
-		if _, err := b.reconcilePage(ctx, b.status.Load().front, page.Records, func() {}); err != nil {
+		if err := b.reconcilePage(ctx, b.status.Load().front, page.Records, nil, func() {}); err != nil {
 			return err
 		}
 		if after = page.Next; after == "" {
@@ -98,33 +121,26 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 // one, and forgets them. A record that the front store does not take is kept out
 // of the way: it is counted, logged, and tried again later.
 func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []perdure.Record, pace *pace) error {
-	if len(records) == 0 {
-		return nil
-	}
-	var settled, taken []perdure.Record
-	var failed error
-	for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(records)) {
-		switch err := merged.Err; {
-		case err == nil:
-			taken = append(taken, merged.Record)
-			b.metrics.replayed.Add(1)
-			b.refused.remove(records[i].ID)
-			settled = append(settled, records[i])
-		case refusal(err):
-			if b.refused.add(records[i].ID) {
-				b.opts.Logger.Error("a journalled record is refused by the session store; it stays in the journal and is tried again", "id", records[i].ID, "error", err)
+	return b.mergeAll(ctx, front, records, pace, func(records []perdure.Record, merged []perdure.Merged) error {
+		settled, taken := make([]perdure.Record, 0, len(records)), make([]perdure.Record, 0, len(records))
+		for i := range merged {
+			switch err := merged[i].Err; {
+			case err == nil:
+				b.metrics.replayed.Add(1)
+				b.refused.remove(records[i].ID)
+				b.merged.add(records[i].ID)
+				settled, taken = append(settled, records[i]), append(taken, merged[i].Record)
+			case refusal(err):
+				if b.refused.add(records[i].ID) {
+					b.opts.Logger.Error("a journalled record is refused by the session store; it stays in the journal and is tried again", "id", records[i].ID, "error", err)
+				}
 			}
-		default:
-			failed = err
 		}
-	}
-	if err := b.takeAll(ctx, front, taken); err != nil {
-		return err
-	}
-	if err := errors.Join(failed, b.forget(ctx, settled)); err != nil {
-		return err
-	}
-	return pace.wait(ctx, len(records))
+		if err := b.takeAll(ctx, front, taken); err != nil {
+			return err
+		}
+		return b.forget(ctx, settled)
+	})
 }
 
 // forgetRefusals takes note of refused records that are in the journal no more.
@@ -174,15 +190,20 @@ func (b *Backend) forget(ctx context.Context, records []perdure.Record) error {
 	return nil
 }
 
-// drain merges all that the journal holds, at the rate that the options allow.
+// drain merges all that the journal holds, at the rate that the options allow. A
+// file of it that takes no writes holds up nobody but the end of the recovery.
 func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
-	pace := newPace(b.opts.RecoveryRate)
+	pace, synced := newPace(b.opts.RecoveryRate), time.Now()
 	for page, err := range pages(ctx, b.journal.Backend) {
 		if err != nil {
 			return err
 		}
 		if err := b.settle(ctx, front, page.Records, pace); err != nil {
 			return err
+		}
+		if time.Since(synced) > syncEvery {
+			_ = b.journal.Sync(ctx) // tried again at the end
+			synced = time.Now()
 		}
 	}
 	return nil
@@ -191,34 +212,36 @@ func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
 // reconcile compares what the mirror holds with the front store, ends first, and
 // merges what is missing there or older: all of it, or, where the policy after a
 // loss is to log in again, the ends and what was acknowledged within the window.
-// It calls found before the first such merge of a page.
+// It calls found before the first such merge of a page. What this recovery has
+// merged itself is there.
 func (b *Backend) reconcile(ctx context.Context, front perdure.Backend, found func()) error {
 	pace := newPace(b.opts.RecoveryRate)
 	for page, err := range pages(ctx, b.mirror.Backend) {
 		if err != nil {
 			return err
 		}
-		merged, err := b.reconcilePage(ctx, front, page.Records, found)
-		if err != nil {
-			return err
-		}
-		// To compare a record costs the server little beside a merge.
-		if err := pace.wait(ctx, merged+len(page.Records)/20); err != nil {
+		if err := b.reconcilePage(ctx, front, page.Records, pace, found); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, records []perdure.Record, found func()) (merges int, err error) {
+func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, records []perdure.Record, pace *pace, found func()) error {
+	records = slices.DeleteFunc(records, func(r perdure.Record) bool { return b.merged.has(r.ID) })
+	if len(records) == 0 {
+		return ctx.Err()
+	}
 	ids := make([]string, len(records))
 	for i := range records {
 		ids[i] = records[i].ID
 	}
+	began := time.Now()
 	stored, err := front.Load(ctx, ids)
+	ended := time.Now()
 	bad, err := perdure.AsUnreadable(err)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	unreadable := b.passOver(bad)
 	now := perdure.MillisOf(b.opts.Now())
@@ -239,33 +262,30 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 			b.mirror.learn(&stored[i], held.Version)
 		}
 	}
-	if len(gone) == 0 {
-		return 0, nil
+	// To compare a record costs the server little beside a merge.
+	if err := pace.rest(ctx, began, ended, len(records)/20); err != nil || len(gone) == 0 {
+		return err
 	}
 	found()
-	return len(gone), b.giveBackAll(ctx, front, gone)
+	return b.mergeAll(ctx, front, gone, pace, b.gaveBack)
 }
 
-// giveBackAll merges what is held here into the front store, which stores less.
-func (b *Backend) giveBackAll(ctx context.Context, front perdure.Backend, gone []perdure.Record) error {
-	if len(gone) == 0 {
-		return nil
-	}
-	for i, merged := range b.merger(front).MergeAll(ctx, b.restamped(gone)) {
+// gaveBack takes in what became of records that the front store had lost.
+func (b *Backend) gaveBack(records []perdure.Record, merged []perdure.Merged) error {
+	for i := range merged {
+		m, id := &merged[i], records[i].ID
 		switch {
-		case refusal(merged.Err):
-			if b.barred.add(gone[i].ID) {
-				b.opts.Logger.Error("a record that the session store has lost cannot be given back", "id", gone[i].ID, "error", merged.Err)
+		case refusal(m.Err):
+			if b.barred.add(id) {
+				b.opts.Logger.Error("a record that the session store has lost cannot be given back", "id", id, "error", m.Err)
 			}
-			continue
-		case merged.Err != nil:
-			return merged.Err
+		case m.Err == nil:
+			b.barred.remove(id)
+			if m.Changed {
+				b.metrics.lost.Add(1)
+			}
+			b.mirror.learn(&m.Record, records[i].Version)
 		}
-		b.barred.remove(gone[i].ID)
-		if merged.Changed {
-			b.metrics.lost.Add(1)
-		}
-		b.mirror.learn(&merged.Record, gone[i].Version)
 	}
 	return nil
 }
@@ -282,31 +302,4 @@ func (b *Backend) counts(held *perdure.Record, now perdure.Millis) bool {
 // recent reports whether the record was written or read within the window.
 func (b *Backend) recent(r *perdure.Record, now perdure.Millis) bool {
 	return max(r.Version.Millis(), r.LastAccess) >= now-perdure.Millis(b.opts.LossWindow.Milliseconds())
-}
-
-// pace spreads work over time.
-type pace struct {
-	perSecond int
-	start     time.Time
-	done      int
-}
-
-func newPace(perSecond int) *pace { return &pace{perSecond: perSecond, start: time.Now()} }
-
-// wait returns when n more may have been done: at once without a pace.
-func (p *pace) wait(ctx context.Context, n int) error {
-	if p == nil {
-		return ctx.Err()
-	}
-	p.done += n
-	ahead := time.Duration(p.done)*time.Second/time.Duration(p.perSecond) - time.Since(p.start)
-	if ahead <= 0 {
-		return ctx.Err()
-	}
-	select {
-	case <-time.After(ahead):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -92,7 +92,12 @@ func (b *Backend) agreeAll(ctx context.Context, st *status, page *perdure.Page) 
 // process does not hold when the journal is merged.
 func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.UserRemoved, error) {
 	return serve(ctx, b, served[perdure.UserRemoved]{
-		claim: func(ctx context.Context) error { return b.claimUser(ctx, r.Epoch.User) },
+		claim: func(ctx context.Context) error {
+			if err := b.claimUser(ctx, r.Epoch.User); err != nil {
+				return err
+			}
+			return b.synced(ctx)
+		},
 		online: func(ctx context.Context, st *status) (perdure.UserRemoved, error) {
 			r := continued(r, frontPage)
 			removed, err := st.front.RemoveUser(ctx, r)

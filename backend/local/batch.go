@@ -13,6 +13,13 @@ type batchCommand struct {
 	results []perdure.Result
 }
 
+// single is a batchCommand in memory, with room for one batch and its result.
+type single struct {
+	batchCommand
+	batch  [1]perdure.Batch
+	result [1]perdure.Result
+}
+
 func (c *batchCommand) claim(set *partitions) {
 	for _, batch := range c.batches {
 		for i := range batch {
@@ -39,7 +46,8 @@ func (c *batchCommand) discover(b *Backend, set *partitions) {
 	}
 }
 
-func (c *batchCommand) indexed() bool { return false }
+func (c *batchCommand) indexed() bool  { return false }
+func (c *batchCommand) deferred() bool { return false }
 
 func (c *batchCommand) run(s *stage) {
 	for i, batch := range c.batches {

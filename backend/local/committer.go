@@ -20,7 +20,9 @@ type committer struct {
 	b       *Backend
 	queue   chan *request
 	stopped chan struct{}
-	refused bool // the last commit failed
+	refused bool  // the last commit failed
+	owed    owed  // what the file is behind by
+	failed  error // of the last commit of all
 
 	mu     sync.RWMutex // held for reading to send on queue, for writing to close it
 	closed bool
@@ -40,13 +42,15 @@ func startCommitter(b *Backend) *committer {
 	return c
 }
 
-// stop carries out what is queued and ends the goroutine.
-func (c *committer) stop() {
+// stop carries out what is queued and ends the goroutine. The error is that of
+// leaving something in the file that was to be gone.
+func (c *committer) stop() error {
 	c.mu.Lock()
 	c.closed = true
 	close(c.queue)
 	c.mu.Unlock()
 	<-c.stopped
+	return c.failed
 }
 
 // do queues a command and waits for its answer. Where the context ends first,
@@ -95,19 +99,23 @@ func (c *committer) run() {
 			next = <-c.queue
 		}
 	}
+	if c.owed.len() > 0 {
+		c.failed = c.write(c.stage())
+	}
 }
 
 // gather takes what is queued behind the first request. A command that reads an
-// index begins a group of its own: it is returned as next.
+// index begins a group of its own, and one that the file need not have at once is
+// one: it is returned as next.
 func (c *committer) gather(first *request) (group []*request, next *request) {
 	group = []*request{first}
-	for len(group) < maxGroup {
+	for len(group) < maxGroup && !first.cmd.deferred() {
 		select {
 		case r := <-c.queue:
 			switch {
 			case r == nil: // closed
 				return group, nil
-			case r.cmd.indexed():
+			case r.cmd.indexed(), r.cmd.deferred():
 				return group, r
 			}
 			group = append(group, r)
@@ -120,7 +128,8 @@ func (c *committer) gather(first *request) (group []*request, next *request) {
 
 // commit carries out a group and answers it.
 func (c *committer) commit(group []*request) {
-	s := &stage{b: c.b, now: c.b.now(), final: map[string]*perdure.Record{}}
+	s := c.stage()
+	s.deferred = group[0].cmd.deferred()
 	for _, r := range group {
 		if r.ctx.Err() != nil {
 			r.err = ended(r.ctx)
@@ -140,13 +149,24 @@ func (c *committer) commit(group []*request) {
 	}
 }
 
-// write makes what is staged durable.
+func (c *committer) stage() *stage {
+	return &stage{b: c.b, now: c.b.now(), final: map[string]*perdure.Record{}}
+}
+
+// write makes what is staged durable, with what is owed.
 func (c *committer) write(s *stage) error {
-	if len(s.muts) == 0 && !s.commit {
+	if s.deferred {
+		c.owed.add(s)
 		return nil
 	}
+	if len(s.muts) == 0 && !s.commit && c.owed.len() == 0 {
+		return nil
+	}
+	c.owed.addTo(s)
 	err := c.b.file.commit(s.final, s.records)
-	if err != nil {
+	if err == nil {
+		c.owed.clear()
+	} else {
 		c.b.bytes.Add(-s.bytes)
 	}
 	if refused := err != nil; refused != c.refused {
@@ -177,4 +197,5 @@ type pingCommand struct{}
 func (pingCommand) claim(*partitions)              {}
 func (pingCommand) discover(*Backend, *partitions) {}
 func (pingCommand) indexed() bool                  { return false }
+func (pingCommand) deferred() bool                 { return false }
 func (pingCommand) run(s *stage)                   { s.commit = true }

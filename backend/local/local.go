@@ -22,6 +22,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,7 @@ type Backend struct {
 	sweepStart atomic.Uint32
 	feed       *feed
 	stages     sync.Pool // of *stage, for commands in memory
+	applies    sync.Pool // of *single, for Apply in memory
 	closed     atomic.Bool
 	closing    chan struct{} // closed by Close, for those who wait for changes
 
@@ -71,6 +73,7 @@ func Open(opts Options) (*Backend, error) {
 		feed:    newFeed(opts.FeedLength),
 		closing: make(chan struct{}),
 		stages:  sync.Pool{New: func() any { return new(stage) }},
+		applies: sync.Pool{New: func() any { return new(single) }},
 	}
 	for i := range b.shards {
 		b.shards[i].init()
@@ -142,15 +145,46 @@ func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure
 	}
 	results := make([]perdure.Result, len(batches))
 	if b.committer == nil {
+		c := b.applies.Get().(*single)
 		for i := range batches {
-			b.execute(&batchCommand{batches: batches[i : i+1], results: results[i : i+1]})
+			c.batches, c.results = batches[i:i+1], results[i:i+1]
+			b.execute(&c.batchCommand)
 		}
+		b.release(c)
 		return results, nil
 	}
 	if err := b.committer.do(ctx, &batchCommand{batches: cloneBatches(batches), results: results}); err != nil {
 		return nil, err
 	}
 	return results, nil
+}
+
+// ApplyOne is Apply of a single batch for a caller to whom its outcome says enough:
+// one that keeps copies here of what it has written elsewhere. In memory it leaves
+// no garbage behind.
+func (b *Backend) ApplyOne(ctx context.Context, batch perdure.Batch) (perdure.Outcome, error) {
+	if b.committer != nil {
+		results, err := b.Apply(ctx, []perdure.Batch{batch})
+		if err != nil {
+			return 0, err
+		}
+		return results[0].Outcome, results[0].Err
+	}
+	if err := b.ready(ctx); err != nil {
+		return 0, err
+	}
+	c := b.applies.Get().(*single)
+	defer b.release(c)
+	c.batch[0] = batch
+	c.batches, c.results = c.batch[:], c.result[:]
+	b.execute(&c.batchCommand)
+	return c.result[0].Outcome, c.result[0].Err
+}
+
+// release ends the use of a command. The pool keeps no record alive.
+func (b *Backend) release(c *single) {
+	*c = single{}
+	b.applies.Put(c)
 }
 
 // Changes reads the feed. Writers wake those who wait in it.
@@ -180,8 +214,7 @@ func (b *Backend) Close() error {
 	if b.committer == nil {
 		return nil
 	}
-	b.committer.stop()
-	return b.file.close()
+	return errors.Join(b.committer.stop(), b.file.close())
 }
 
 // do carries out the command: at once, or with a directory through the queue

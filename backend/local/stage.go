@@ -16,6 +16,9 @@ type command interface {
 	// indexed reports whether run reads the index of a user or the schedule,
 	// which show what is applied, and not what is staged before it.
 	indexed() bool
+	// deferred reports whether the command only drops records, which may leave
+	// the data file with a later commit.
+	deferred() bool
 	// run stages what there is to do and keeps the answer.
 	run(s *stage)
 }
@@ -37,8 +40,9 @@ type stage struct {
 	records int
 	final   map[string]*perdure.Record
 
-	// commit asks for a commit even where nothing is staged.
-	commit bool
+	// commit asks for a commit even where nothing is staged; deferred leaves it
+	// to a later one.
+	commit, deferred bool
 }
 
 // execute carries out a command in memory, under the locks of all partitions
@@ -56,14 +60,14 @@ func (b *Backend) execute(c command) {
 		b.unlock(s.held)
 		s.held = s.need
 	}
-	defer b.release(s)
+	defer b.leave(s)
 	s.b, s.now, s.muts = b, b.now(), s.few[:0]
 	c.run(s)
 	s.apply()
 }
 
-// release ends an execute. The pool keeps no record alive.
-func (b *Backend) release(s *stage) {
+// leave ends an execute. The pool keeps no record alive.
+func (b *Backend) leave(s *stage) {
 	b.unlock(s.held)
 	*s = stage{}
 	b.stages.Put(s)

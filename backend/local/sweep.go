@@ -55,7 +55,8 @@ func (c *sweepCommand) discover(b *Backend, set *partitions) {
 	}
 }
 
-func (c *sweepCommand) indexed() bool { return true }
+func (c *sweepCommand) indexed() bool  { return true }
+func (c *sweepCommand) deferred() bool { return false }
 
 func (c *sweepCommand) run(s *stage) {
 	for i := range c.count {

@@ -103,7 +103,8 @@ func (c *removalCommand) discover(b *Backend, set *partitions) {
 	}
 }
 
-func (c *removalCommand) indexed() bool { return true }
+func (c *removalCommand) indexed() bool  { return true }
+func (c *removalCommand) deferred() bool { return false }
 
 func (c *removalCommand) run(s *stage) {
 	r := &c.removal
