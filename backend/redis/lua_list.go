@@ -7,13 +7,17 @@ package redis
 //
 //	KEYS index, …
 //	ARGV for each index: prefix of records, score and member after which to begin,
-//	     limit
+//	     limit - 1
 const luaPage = luaCommon + luaSeek + luaMembers + `
-local function page(index, prefix, score, member, limit)
-  local out, names = members(index, score, member, limit)
-  local at, found = 3, values(prefix, names)
+local function page(index, prefix, score, member, last)
+  local out, names = members(index, score, member, last)
+  local ids, n = {}, 0 -- without the member that says how long the index lives
   for i = 1, #names do
-    out[at+1], out[at+2], at = names[i], found[i], at + 2
+    if names[i] ~= '.' then n = n + 1 ids[n] = names[i] end
+  end
+  local found, at = values(prefix, ids), 3
+  for i = 1, n do
+    out[at+1], out[at+2], at = ids[i], found[i], at + 2
   end
   return out
 end
@@ -30,7 +34,7 @@ return pages
 // luaNames returns a page of an index as luaPage does, without the records.
 //
 //	KEYS index
-//	ARGV score and member after which to begin, limit
+//	ARGV score and member after which to begin, limit - 1
 const luaNames = luaCommon + luaSeek + luaMembers + `
 local out, names = members(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 for i, name in ipairs(names) do out[i + 3] = name end
@@ -39,16 +43,17 @@ return out
 
 const luaMembers = `
 -- members returns how many members a page of an index has, and the last of them
--- with its score if there may be more; and the members.
-local function members(index, score, member, limit)
-  local from, to = '0', limit - 1
+-- with its score if there may be more; and the members. A page is one longer than
+-- last.
+local function members(index, score, member, last)
+  local from, to = '0', last
   if member ~= '' then
     from = seek(index, score, member)
-    to = from + limit - 1
+    to = from + last
   end
   local names = call('ZRANGE', index, from, to)
   local out = {#names, '', ''}
-  if #names == tonumber(limit) then
+  if #names > tonumber(last) then
     out[2] = names[#names]
     out[3] = call('ZSCORE', index, out[2])
   end

@@ -73,7 +73,7 @@ type found struct {
 
 // pageArgs are the arguments of luaPage for one index.
 func pageArgs(own *partitionKeys, after place, limit int) []string {
-	return []string{own.records, after.score, after.member, strconv.Itoa(limit)}
+	return []string{own.records, after.score, after.member, strconv.Itoa(limit - 1)}
 }
 
 // page reads a page of one index, together with those of other callers.

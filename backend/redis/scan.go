@@ -117,7 +117,7 @@ func (c *pager) index(s station) string {
 func (c *pager) names(s station) call {
 	return call{
 		script: c.backend.scripts.names, keys: []string{c.index(s)},
-		args: []string{s.place.score, s.place.member, strconv.Itoa(c.left)},
+		args: []string{s.place.score, s.place.member, strconv.Itoa(c.left - 1)},
 	}
 }
 
