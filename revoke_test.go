@@ -1,0 +1,73 @@
+package perdure_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/perdure/perdure"
+)
+
+func TestRevokeUser(t *testing.T) {
+	store, _ := newStore(t, perdure.Options{})
+	var ids []string
+	for range 5 {
+		ids = append(ids, mustCreate(t, store, perdure.Data{UserID: "u"}).ID)
+	}
+	other := mustCreate(t, store, perdure.Data{UserID: "other"})
+	if n, err := store.RevokeUser(t.Context(), "u", ids[2]); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	wantGone(t, store, slices.Delete(slices.Clone(ids), 2, 3)...)
+	// The spared session goes on living, under new ids too.
+	spared := ids[2]
+	for range 2 {
+		if _, err := store.Update(t.Context(), spared, perdure.Patch{Roles: []string{"still"}}); err != nil {
+			t.Fatal(err)
+		}
+		rotated, err := store.Rotate(t.Context(), spared, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spared = rotated.ID
+	}
+	later := mustCreate(t, store, perdure.Data{UserID: "u"})
+	for _, id := range []string{spared, later.ID, other.ID} {
+		if ok, err := store.Exists(t.Context(), id); !ok || err != nil {
+			t.Errorf("%s is gone: %v", id, err)
+		}
+	}
+	if n, err := store.RevokeUser(t.Context(), "u"); n != 2 || err != nil {
+		t.Error(n, err)
+	}
+	wantGone(t, store, spared, later.ID)
+}
+
+// The caller's own session was rotated by the time that all others are revoked.
+func TestRevokeUserSparesASuccessor(t *testing.T) {
+	store, _ := newStore(t, perdure.Options{})
+	first := mustCreate(t, store, perdure.Data{UserID: "u"})
+	second := must[perdure.Session](t)(store.Rotate(t.Context(), first.ID, 0))
+	third := must[perdure.Session](t)(store.Rotate(t.Context(), second.ID, 0))
+	mustCreate(t, store, perdure.Data{UserID: "u"})
+	if n, err := store.RevokeUser(t.Context(), "u", first.ID); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+	if ok, err := store.Exists(t.Context(), third.ID); !ok || err != nil {
+		t.Errorf("the spared session is gone: %v", err)
+	}
+}
+
+func TestRevokeUserOfManySessions(t *testing.T) {
+	store, _ := newStore(t, perdure.Options{})
+	const many = 1234
+	var spared string
+	for range many {
+		spared = mustCreate(t, store, perdure.Data{UserID: "u"}).ID
+	}
+	if n, err := store.RevokeUser(t.Context(), "u", spared); n != many-1 || err != nil {
+		t.Error(n, err)
+	}
+	if sessions, err := store.GetByUserID(t.Context(), "u"); err != nil || len(sessions) != 1 || sessions[0].ID != spared {
+		t.Errorf("%d sessions are left: %v", len(sessions), err)
+	}
+}

@@ -1,0 +1,47 @@
+package perdure_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+func TestRotate(t *testing.T) {
+	store, clock := newStore(t, perdure.Options{})
+	created := mustCreate(t, store, perdure.Data{UserID: "u", Username: "ann", Metadata: map[string]any{"k": "v"}})
+	clock.now = clock.now.Add(time.Hour)
+	rotated, err := store.Rotate(t.Context(), created.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantGone(t, store, created.ID)
+	got, err := store.Get(t.Context(), rotated.ID)
+	if err != nil || asJSON(t, got) != asJSON(t, rotated) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	if got.ID == created.ID || !got.CreatedAt.Equal(created.CreatedAt) || !got.ExpiresAt.Equal(created.ExpiresAt) || got.Metadata.String("k") != "v" || got.Username != "ann" {
+		t.Errorf("got %+v", got)
+	}
+	if sessions, err := store.GetByUserID(t.Context(), "u"); err != nil || len(sessions) != 1 || sessions[0].ID != rotated.ID {
+		t.Errorf("the user has %v, %v", sessions, err)
+	}
+}
+
+// A logout that names an id which was rotated meanwhile means the session.
+func TestDeleteOfARotatedIDEndsItsSuccessors(t *testing.T) {
+	store, _ := newStore(t, perdure.Options{})
+	first := mustCreate(t, store, perdure.Data{UserID: "u"})
+	second, err := store.Rotate(t.Context(), first.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third, err := store.Rotate(t.Context(), second.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := store.Delete(t.Context(), first.ID); !ok || err != nil {
+		t.Errorf("got %v, %v", ok, err)
+	}
+	wantGone(t, store, first.ID, second.ID, third.ID)
+}
