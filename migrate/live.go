@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,8 +46,9 @@ const maxRounds = 5
 // target too.
 //
 // A nil gate cuts over at once: for writers that have been stopped otherwise.
-// Errors are those of Run, and ErrDiffers where the stores do not come into step;
-// the writers then stay with the source.
+// Errors are those of Run, ErrDiffers where the stores do not come into step, and
+// perdure.ErrFeedGap where the source's feed has lost something at the moment of the
+// cut-over: the writers then stay with the source, and Live can be called again.
 func Live(ctx context.Context, from, to perdure.Backend, gate Gate, o Options) (LiveResult, error) {
 	if o.SkipExisting {
 		return LiveResult{}, invalid("SkipExisting", "is set: a live migration merges what changes, whoever holds it; leave it out, or use Run")
@@ -86,9 +88,14 @@ func (m *move) live(ctx context.Context, gate Gate, result *LiveResult) error {
 	defer cancel(nil)
 	following, stop := context.WithCancel(ctx)
 	var follower sync.WaitGroup
+	var unfinished error
 	follower.Go(func() {
-		if err := m.follow(following); err != nil && following.Err() == nil {
+		switch err := m.follow(following); {
+		case err == nil:
+		case following.Err() == nil:
 			cancel(err)
+		case errors.Is(err, perdure.ErrFeedGap):
+			unfinished = err
 		}
 	})
 	defer follower.Wait()
@@ -98,6 +105,9 @@ func (m *move) live(ctx context.Context, gate Gate, result *LiveResult) error {
 	}
 	m.tell.phase(PhaseInStep, 0)
 	if err := gate.Ready(ctx); err != nil {
+		return cause(ctx, err)
+	}
+	if err := m.tail.await(ctx); err != nil { // writes are not held for a source that is being read anew
 		return cause(ctx, err)
 	}
 	back, err := m.now(ctx, m.to)
@@ -117,6 +127,9 @@ func (m *move) live(ctx context.Context, gate Gate, result *LiveResult) error {
 	}
 	stop()
 	follower.Wait()
+	if unfinished != nil {
+		return unfinished
+	}
 	if err := m.last(ctx); err != nil {
 		return cause(ctx, err)
 	}

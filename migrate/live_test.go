@@ -22,6 +22,7 @@ type gate struct {
 	mu              sync.RWMutex
 	ready           func(ctx context.Context) error
 	refuse          error // of Hold
+	hold            func()
 	held, moved     bool
 }
 
@@ -53,6 +54,9 @@ func (g *gate) Ready(ctx context.Context) error {
 func (g *gate) Hold(context.Context) error {
 	g.mu.Lock()
 	g.held = true
+	if g.hold != nil {
+		g.hold()
+	}
 	return g.refuse
 }
 
@@ -288,19 +292,31 @@ func TestLiveStays(t *testing.T) {
 	f.check(t, source)
 }
 
-// gappy is a backend whose feed has lost something, once in a while.
+// gappy is a backend whose feed has lost something at those looks.
 type gappy struct {
 	perdure.Backend
+	lost func(look int64) bool
+	scan func(ctx context.Context) error // before each page; may be nil
+
 	looks atomic.Int64
 }
 
 func (g *gappy) Changes(ctx context.Context, after string, limit int, wait time.Duration) (perdure.ChangeBatch, error) {
 	batch, err := g.Backend.Changes(ctx, after, limit, wait)
-	if err == nil && after != perdure.FromNow && g.looks.Add(1)%4 == 1 {
+	if err == nil && after != perdure.FromNow && g.lost(g.looks.Add(1)) {
 		now, _ := g.Backend.Changes(ctx, perdure.FromNow, 1, 0)
 		return perdure.ChangeBatch{Next: now.Next}, perdure.ErrFeedGap
 	}
 	return batch, err
+}
+
+func (g *gappy) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, error) {
+	if g.scan != nil {
+		if err := g.scan(ctx); err != nil {
+			return perdure.Page{}, err
+		}
+	}
+	return g.Backend.Scan(ctx, q)
 }
 
 // TestFeedGap: what the feed does not tell any more is read anew.
@@ -309,15 +325,67 @@ func TestFeedGap(t *testing.T) {
 	seed(t, source, 50)
 	g := &gate{Backend: source, to: target}
 	f := startTraffic(t, g, 2, time.Millisecond)
-	g.ready = func(context.Context) error { f.runs(300); return nil }
-	if _, err := migrate.Live(t.Context(), &gappy{Backend: source}, target, g, migrate.Options{}); err != nil {
+	var closing atomic.Bool
+	g.ready = func(context.Context) error {
+		f.runs(300)
+		closing.Store(true)
+		return nil
+	}
+	oneInFour := func(look int64) bool { return look%4 == 1 && !closing.Load() }
+	if _, err := migrate.Live(t.Context(), &gappy{Backend: source, lost: oneInFour}, target, g, migrate.Options{}); err != nil {
 		t.Error(err)
 	}
 	f.end()
 	f.check(t, target)
+	closing.Store(false)
 	other := memory(t)
-	run(t, &gappy{Backend: target}, other, migrate.Options{})
+	run(t, &gappy{Backend: target, lost: oneInFour}, other, migrate.Options{})
 	wantSame(t, target, other)
+}
+
+// TestFeedGapAtTheCutOver: while writes are held the source is not read anew, and
+// nothing that the feed has lost is left behind: the writers stay.
+func TestFeedGapAtTheCutOver(t *testing.T) {
+	for name, interrupted := range map[string]bool{"found by the last look": false, "while the source is read anew": true} {
+		t.Run(name, func(t *testing.T) {
+			source, target := memory(t), memory(t)
+			g := &gate{Backend: source, to: target}
+			f := startTraffic(t, g, 2, time.Millisecond)
+			var held, lost atomic.Bool
+			reading := make(chan struct{})
+			from := &gappy{Backend: source}
+			from.lost = func(int64) bool { return held.Load() && !lost.Swap(true) }
+			from.scan = func(ctx context.Context) error {
+				if !held.Load() || !interrupted {
+					return nil
+				}
+				select {
+				case reading <- struct{}{}:
+				case <-ctx.Done():
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			g.ready = func(context.Context) error { f.runs(100); return nil }
+			g.hold = func() {
+				held.Store(true)
+				if interrupted {
+					<-reading
+				}
+			}
+			_, err := migrate.Live(t.Context(), from, target, g, migrate.Options{})
+			f.runs(50)
+			f.end()
+			if err == nil && !interrupted { // the follower looked first, and was done in time
+				f.check(t, target)
+				return
+			}
+			if !errors.Is(err, perdure.ErrFeedGap) || g.moved {
+				t.Errorf("%v, moved: %v", err, g.moved)
+			}
+			f.check(t, source)
+		})
+	}
 }
 
 // busy is a backend that somebody writes to whenever its feed is looked at.

@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -104,14 +105,17 @@ func (t *tail) await(ctx context.Context) error {
 }
 
 // follow carries changes until the context ends, and moves the whole source again
-// where the feed has a gap.
+// where the feed has a gap. It returns an ErrFeedGap where the context ended before
+// that was done: then the target lacks what the feed no longer tells.
 func (m *move) follow(ctx context.Context) error {
 	for {
 		look := m.tail.begin()
 		n, err := m.changes(ctx, followWait)
 		if errors.Is(err, perdure.ErrFeedGap) {
 			m.at.clear()
-			err = m.whole(ctx)
+			if err = m.whole(ctx); err != nil {
+				err = fmt.Errorf("%w, and reading it all anew did not end: %w", perdure.ErrFeedGap, err)
+			}
 			n = feedLimit
 		}
 		if err != nil {
