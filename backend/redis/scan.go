@@ -153,7 +153,7 @@ func (c *pager) take(ctx context.Context, stations []station, results []rueidis.
 				c.found.Unreadable = append(c.found.Unreadable, id)
 			case err != nil:
 				return false, err
-			case r.Exists() && (r.Kind == perdure.KindSession) != s.dead:
+			case r.Exists() && c.wants(s.station, &r):
 				c.found.Records = append(c.found.Records, r)
 			}
 		}
@@ -165,6 +165,13 @@ func (c *pager) take(ctx context.Context, stations []station, results []rueidis.
 		c.left -= len(s.ids)
 	}
 	return c.left <= 0, nil
+}
+
+// wants reports whether a record that an index names belongs on the page. A session
+// that was ended after its index was read is there as its tombstone: the index of
+// those may have been empty before.
+func (c *pager) wants(s station, r *perdure.Record) bool {
+	return (r.Kind == perdure.KindSession) != s.dead || !s.dead && c.query.Dead
 }
 
 // maxGets is how many records one command gets: others are served after each.
