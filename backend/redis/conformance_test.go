@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"testing"
@@ -22,7 +23,7 @@ func conformance(o Options, servers ...*redistest.Server) backendtest.Config {
 			o := o
 			o.Prefix = space.Space + ":"
 			o.Timeout = 20 * time.Second // a busy machine breaks no law
-			o.FeedLength = space.FeedLength * feeds
+			o.FeedLength = cmp.Or(space.FeedLength*feeds, o.FeedLength)
 			b, err := Open(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)
