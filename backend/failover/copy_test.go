@@ -46,13 +46,7 @@ func TestTheSecondOutage(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := failover.Open(t.Context(), failover.Options{
-		Dir: dir, Open: func(context.Context) (perdure.Backend, error) { return nil, errCut },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { again.Close() })
+	again := reopenCut(t, dir)
 	if r, err := again.Get(t.Context(), id); r.Kind == perdure.KindSession {
 		t.Errorf("after the restart: kind %d, %v", r.Kind, err)
 	}
@@ -148,16 +142,23 @@ func TestAKillWhileEndsAreMerged(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := failover.Open(t.Context(), failover.Options{
-		Dir: dir, Open: func(context.Context) (perdure.Backend, error) { return nil, errCut },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { again.Close() })
+	again := reopenCut(t, dir)
 	for _, id := range ids {
 		if r, err := again.Get(t.Context(), id); r.Kind == perdure.KindSession {
 			t.Fatalf("%s is back: %v", id, err)
 		}
 	}
+}
+
+// reopenCut is a process's next life in its directory, without the front store.
+func reopenCut(t *testing.T, dir string) *failover.Backend {
+	t.Helper()
+	b, err := failover.Open(t.Context(), failover.Options{
+		Dir: dir, Open: func(context.Context) (perdure.Backend, error) { return nil, errCut },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
 }

@@ -111,6 +111,13 @@ func startNode(t *testing.T, shared perdure.Backend, options failover.Options) *
 	if options.HealthCheckInterval == 0 {
 		options.HealthCheckInterval = 20 * time.Millisecond
 	}
+	n.open(t, options)
+	return n
+}
+
+// open opens the node's backend and the store over it.
+func (n *node) open(t *testing.T, options failover.Options) {
+	t.Helper()
 	var err error
 	if n.failover, err = failover.Open(t.Context(), options); err != nil {
 		t.Fatal(err)
@@ -119,7 +126,6 @@ func startNode(t *testing.T, shared perdure.Backend, options failover.Options) *
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Store.Close() })
-	return n
 }
 
 // await returns when the node is in the state.

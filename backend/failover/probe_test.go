@@ -206,18 +206,10 @@ func newDialled(t *testing.T, shared perdure.Backend) (*node, dialled) {
 	n := &node{cut: &atomic.Bool{}}
 	front := dialled{cable{shared, n.cut}, &atomic.Uint64{}, &atomic.Bool{}}
 	front.made.Store(1)
-	var err error
-	n.failover, err = failover.Open(t.Context(), failover.Options{
+	n.open(t, failover.Options{
 		Open:       func(context.Context) (perdure.Backend, error) { return front, nil },
 		RetryDelay: 10 * time.Millisecond, HealthCheckInterval: time.Hour,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n.Store, err = perdure.New(n.failover, perdure.Options{SweepInterval: -1}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.Store.Close() })
 	n.await(t, failover.Healthy)
 	return n, front
 }

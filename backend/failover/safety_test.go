@@ -210,18 +210,10 @@ func (s strict) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.R
 func TestALogoutByAClockAhead(t *testing.T) {
 	shared := newShared(t)
 	n := &node{cut: &atomic.Bool{}}
-	var err error
-	n.failover, err = failover.Open(t.Context(), failover.Options{
+	n.open(t, failover.Options{
 		Open:       func(context.Context) (perdure.Backend, error) { return strict{cable{shared, n.cut}}, nil },
 		RetryDelay: 10 * time.Millisecond, HealthCheckInterval: 10 * time.Millisecond,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n.Store, err = perdure.New(n.failover, perdure.Options{SweepInterval: -1}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.Store.Close() })
 	n.await(t, failover.Healthy)
 	id := newNode(t, shared, failover.Options{}).create(t, "u")
 	n.want(t, true, id)
