@@ -66,9 +66,26 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 		return nil, err
 	}
 	results := make([]perdure.Result, len(batches))
+	pending := make([]int, len(batches))
+	for i := range pending {
+		pending[i] = i
+	}
+	for len(pending) > 0 {
+		var err error
+		if pending, err = b.journalSome(ctx, st, batches, results, pending); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+// journalSome carries out the pending batches in the journal, and returns those that
+// a merge has overtaken.
+func (b *Backend) journalSome(ctx context.Context, st *status, batches []perdure.Batch, results []perdure.Result, pending []int) (overtaken []int, err error) {
 	var all []perdure.Batch // each preceded by what it is based on
 	var plans []plan
-	for i, batch := range batches {
+	for _, i := range pending {
+		batch := batches[i]
 		if mustMint(&batch[0]) {
 			results[i] = b.minted(ctx, st, batch[0].Record.ID)
 			continue
@@ -88,12 +105,12 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 			results[i].Err = b.unavailable(st, "this process does not hold the session")
 			continue
 		}
-		p.result, p.first = &results[i], len(all)
+		p.index, p.first = i, len(all)
 		all = append(append(all, p.seeds...), p.batch)
 		plans = append(plans, p)
 	}
 	if len(all) == 0 {
-		return results, nil
+		return nil, nil
 	}
 	applied, err := b.journal.Apply(ctx, all)
 	for _, p := range plans {
@@ -105,9 +122,12 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 	b.journal.noted()
 	b.journalFails.Store(false)
 	for _, p := range plans {
-		p.settle(applied)
+		results[p.index] = p.settle(applied)
+		if b.overtaken(ctx, &p, &results[p.index]) {
+			overtaken = append(overtaken, p.index)
+		}
 	}
-	return results, nil
+	return overtaken, nil
 }
 
 // minted is the result of a put under an id that was minted before the outage:
@@ -141,8 +161,9 @@ type plan struct {
 	batch  perdure.Batch   // nil where it needs a record that nobody here has
 	ends   *perdure.Record // the session that a removal ends, if the journal does not hold it
 	plants bool            // a removal that may meet nothing in the journal
-	result *perdure.Result
-	first  int // where its seeds are in what is applied
+	relies bool            // on a record that the journal holds
+	index  int             // of the batch
+	first  int             // where its seeds are in what is applied
 }
 
 // plan finds out what the journal has to be given for a batch.
@@ -152,14 +173,17 @@ func (b *Backend) plan(ctx context.Context, st *status, batch perdure.Batch) (p 
 		return b.planRemoval(ctx, st, batch)
 	}
 	for _, w := range batch {
+		seeds := len(p.seeds)
 		known, err := b.seed(ctx, st, &p.seeds, w.Record.ID)
 		if err != nil {
 			return p, err
 		}
-		if needed := w.Op != perdure.OpPut || !w.Base.IsZero(); needed && !known {
+		needed := w.Op != perdure.OpPut || !w.Base.IsZero()
+		if needed && !known {
 			p.batch = nil
 			return p, nil
 		}
+		p.relies = p.relies || needed && len(p.seeds) == seeds
 		for _, id := range []string{w.Record.Parent, perdure.EpochID(w.Record.User)} {
 			if w.Op == perdure.OpPut && id != "" {
 				if _, err := b.seed(ctx, st, &p.seeds, id); err != nil {
@@ -179,6 +203,7 @@ func (b *Backend) planRemoval(ctx context.Context, st *status, batch perdure.Bat
 	p := plan{batch: batch}
 	r, err := b.journal.Get(ctx, w.Record.ID)
 	if err != nil || r.Exists() {
+		p.relies = true
 		return p, err
 	}
 	p.plants = true
@@ -207,23 +232,39 @@ func (b *Backend) unknown(tomb perdure.Record) perdure.Record {
 	return tomb
 }
 
-// settle fills in what became of the batch. Where there was no room for what it is
+// settle returns what became of the batch. Where there was no room for what it is
 // based on, that is why it failed.
-func (p *plan) settle(applied []perdure.Result) {
+func (p *plan) settle(applied []perdure.Result) perdure.Result {
 	last := p.first + len(p.seeds)
 	for _, seeded := range applied[p.first:last] {
 		if seeded.Err != nil {
-			*p.result = perdure.Result{Err: seeded.Err}
-			return
+			return perdure.Result{Err: seeded.Err}
 		}
 	}
-	*p.result = applied[last]
-	if planted := p.plants && p.result.Err == nil && p.result.Outcome == perdure.Absent && !p.result.Stored.Exists(); planted {
-		p.result.Outcome = perdure.Applied
+	r := applied[last]
+	if p.plants && metNothing(&r) && r.Outcome == perdure.Absent {
+		r.Outcome = perdure.Applied
 		if p.ends != nil {
-			p.result.Stored = *p.ends
+			r.Stored = *p.ends
 		}
 	}
+	return r
+}
+
+// overtaken reports whether the batch met nothing because what it relied on was
+// merged, and has left the journal, since it was planned. It is to be planned again:
+// to answer that there is nothing would lose a logout.
+func (b *Backend) overtaken(ctx context.Context, p *plan, r *perdure.Result) bool {
+	if !p.relies || !metNothing(r) {
+		return false
+	}
+	held, err := b.journal.Get(ctx, p.batch[r.Write].Record.ID)
+	return err == nil && !held.Exists()
+}
+
+// metNothing reports whether a batch failed for want of a record.
+func metNothing(r *perdure.Result) bool {
+	return r.Err == nil && r.Outcome != perdure.Applied && !r.Stored.Exists()
 }
 
 // mustMint reports whether the write is of a session whose id was minted just

@@ -229,3 +229,40 @@ func TestAMirrorMakesNoSuccessorUp(t *testing.T) {
 		t.Error("who was logged out is served")
 	}
 }
+
+// TestALogoutThatAMergeOvertakes: while a logout was on its way into the journal, the
+// rotation that it ends was merged and left it.
+func TestALogoutThatAMergeOvertakes(t *testing.T) {
+	shared := newToll(newShared(t))
+	n := newNode(t, shared, failover.Options{})
+	old, other := n.create(t, "u"), n.create(t, "u")
+	shared.keep(readsOnly)
+	if _, err := n.Touch(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	n.await(t, failover.Degraded)
+	successor, err := n.Rotate(t.Context(), old, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var merged atomic.Bool
+	shared.keep(func(ctx context.Context, call string, ids ...string) error {
+		switch {
+		case call == "get" && ids[0] == other && !merged.Swap(true):
+			shared.keep(nil)
+			n.awaitHealth(t, func(h failover.Health) bool { return h.JournalDepth == 1 }) // the successor
+			return nil
+		}
+		return readsOnly(ctx, call, ids...)
+	})
+	end := func(id string) perdure.Batch {
+		return perdure.Batch{{Op: perdure.OpRemove, Record: perdure.Record{ID: id, Header: perdure.Header{Kind: perdure.KindTombstone, Reason: perdure.ReasonLogout}}}}
+	}
+	results, err := n.failover.Apply(t.Context(), []perdure.Batch{end(old), end(other)})
+	if err != nil || !merged.Load() {
+		t.Fatalf("%v, %v", err, merged.Load())
+	}
+	if met := results[0].Stored; met.Kind != perdure.KindTombstone || met.Reason != perdure.ReasonRotated {
+		t.Errorf("the logout of %s met %+v, not its rotation to %s", old, results[0], successor.ID)
+	}
+}
