@@ -41,7 +41,7 @@ func main() {
 	flag.StringVar(&c.only, "run", "", "play the cells whose name matches this regular expression")
 	flag.DurationVar(&c.span, "duration", 0, "go on with further seeds until this much time has passed")
 	flag.StringVar(&c.out, "out", "", "write the table to this file, as Markdown")
-	flag.StringVar(&c.options.Keep, "keep", "", "keep the logs of failed cells in this directory")
+	flag.StringVar(&c.options.Keep, "keep", "", "keep the logs of failed cells, and what was told of the sessions concerned, in this directory")
 	flag.Parse()
 	failed, err := c.run(ctx)
 	switch {

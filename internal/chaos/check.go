@@ -37,19 +37,22 @@ func (v *Verdict) Violations() int {
 
 const maxExamples = 12
 
-func (v *Verdict) blame(count *int, format string, args ...any) {
-	*count++
-	if len(v.Examples) < maxExamples {
-		v.Examples = append(v.Examples, fmt.Sprintf(format, args...))
-	}
-}
-
 // checker holds a history against the lives that it tells of.
 type checker struct {
 	bound          Bound
 	struck, mended time.Time // the fault
 	settled        time.Time
 	verdict        Verdict
+	blamed         []string // the sessions of the violations
+}
+
+// blame counts a violation of what was promised of a session.
+func (c *checker) blame(l *life, count *int, format string, args ...any) {
+	*count++
+	if v := &c.verdict; len(v.Examples) < maxExamples {
+		v.Examples = append(v.Examples, fmt.Sprintf(format, args...))
+		c.blamed = append(c.blamed, l.id)
+	}
 }
 
 // check judges a history, and the reads made when all was well again.
@@ -78,10 +81,10 @@ func (c *checker) meanwhile(l *life, op *Op) {
 	v, skew := &c.verdict, c.bound.Skew
 	if op.Reply.Live {
 		if op.Kind == Read && l.expiresBefore(op.Start, skew+clockGrain) {
-			v.blame(&v.Expired, "expired: %s", c.tell(l, op))
+			c.blame(l, &v.Expired, "expired: %s", c.tell(l, op))
 		}
 		if r := l.removedBefore(op.Start, skew, func(r *Op) bool { return c.binds(r, op) }); r != nil && op.Kind != Delete {
-			v.blame(&v.Resurrected, "resurrected: %s, removed: %s", c.tell(l, op), c.tell(l, r))
+			c.blame(l, &v.Resurrected, "resurrected: %s, removed: %s", c.tell(l, op), c.tell(l, r))
 		}
 		return
 	}
@@ -92,7 +95,7 @@ func (c *checker) meanwhile(l *life, op *Op) {
 		v.Bounded++
 		return
 	}
-	v.blame(&v.NotFound, "not found: %s", c.tell(l, op))
+	c.blame(l, &v.NotFound, "not found: %s", c.tell(l, op))
 }
 
 // settling is how long an invalidation may take to reach a near cache.
@@ -116,14 +119,14 @@ func (c *checker) finally(l *life) {
 	for _, op := range l.finals {
 		switch r := l.removedBefore(op.Start, skew, always); {
 		case op.Reply.Live && r != nil:
-			v.blame(&v.Resurrected, "resurrected: %s, removed: %s", c.tell(l, op), c.tell(l, r))
+			c.blame(l, &v.Resurrected, "resurrected: %s, removed: %s", c.tell(l, op), c.tell(l, r))
 			return
 		case op.Reply.Live && l.expiresBefore(op.Start, skew+clockGrain):
-			v.blame(&v.Expired, "expired: %s", c.tell(l, op))
+			c.blame(l, &v.Expired, "expired: %s", c.tell(l, op))
 			return
 		case op.Reply.Live:
 			if limit := perdure.MillisOf(op.End.Add(perdure.DefaultMaxClockSkew)); op.Reply.Version > limit {
-				v.blame(&v.Future, "from the future: %s", c.tell(l, op))
+				c.blame(l, &v.Future, "from the future: %s", c.tell(l, op))
 				return
 			}
 			c.changes(l, op)
@@ -132,7 +135,7 @@ func (c *checker) finally(l *life) {
 				v.Bounded++
 				return
 			}
-			v.blame(&v.Lost, "lost: %s", c.tell(l, op))
+			c.blame(l, &v.Lost, "lost: %s", c.tell(l, op))
 			return
 		}
 	}
@@ -148,7 +151,7 @@ func (c *checker) changes(l *life, op *Op) {
 			c.verdict.Bounded++
 			continue
 		}
-		c.verdict.blame(&c.verdict.LostUpdates, "lost update: %s has %s=%d, acknowledged: %s", c.tell(l, op), key, op.Reply.Metadata[key], c.tell(l, update))
+		c.blame(l, &c.verdict.LostUpdates, "lost update: %s has %s=%d, acknowledged: %s", c.tell(l, op), key, op.Reply.Metadata[key], c.tell(l, update))
 	}
 }
 

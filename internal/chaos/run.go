@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,7 +25,8 @@ type Options struct {
 	// 15 seconds: longer than perdure waits, after a loss of data, for others to
 	// bring it back.
 	Answer time.Duration
-	// Keep is a directory for the logs of cells that went wrong. Defaults to none.
+	// Keep is a directory for the logs of cells that went wrong, and for what was told
+	// of the sessions concerned. Defaults to none.
 	Keep string
 }
 
@@ -91,7 +93,11 @@ func Run(ctx context.Context, cell *Cell, options Options) (r Result) {
 		finals = s.inspect(ctx, o.Answer)
 	}
 	c := checker{bound: cell.Bound, struck: s.struck, mended: s.mended, settled: s.settled}
-	r.Verdict = c.check(s.history(), finals)
+	history := s.history()
+	r.Verdict = c.check(history, finals)
+	if o.Keep != "" && len(c.blamed) > 0 {
+		r.Err = errors.Join(r.Err, r.keepStory(ctx, &c, append(history, finals...), o.Keep, s.site.url()))
+	}
 	r.Recovered = s.settled.Sub(s.mended)
 	r.noticed(s)
 	return r
@@ -108,10 +114,33 @@ func (r *Result) noticed(s *stage) {
 	}
 }
 
+// folder makes, in a directory, that of the cell's play.
+func (r *Result) folder(in string) (string, error) {
+	dir := filepath.Join(in, filepath.FromSlash(r.Cell.Name()), fmt.Sprint("seed", r.Seed))
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// keepStory saves what was told of the sessions that the checker complained of.
+func (r *Result) keepStory(ctx context.Context, c *checker, history []Op, to, url string) error {
+	into, err := r.folder(to)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(into, "story.jsonl"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.tellAll(ctx, f, history, url), f.Close())
+}
+
 // keep saves the logs of a cell that went wrong.
 func (r *Result) keep(dir, to string) error {
 	if to == "" || !r.Failed() {
 		return nil
+	}
+	into, err := r.folder(to)
+	if err != nil {
+		return err
 	}
 	logs, err := filepath.Glob(filepath.Join(dir, "*", "log"))
 	if err != nil {
@@ -120,10 +149,6 @@ func (r *Result) keep(dir, to string) error {
 	for _, log := range logs {
 		text, err := os.ReadFile(log)
 		if err != nil {
-			return err
-		}
-		into := filepath.Join(to, filepath.FromSlash(r.Cell.Name()))
-		if err := os.MkdirAll(into, 0o755); err != nil {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(into, filepath.Base(filepath.Dir(log))+".log"), text, 0o600); err != nil {
