@@ -95,8 +95,10 @@ func (s *Store) getMany(ctx context.Context, ids []string) (sessions []Session, 
 	return sessions, missing, bad.OrNil()
 }
 
-// GetByUserID returns all live sessions of the user, the newest first. Those that
-// cannot be read are left out: Options.Logger hears of them, and List names them.
+// GetByUserID returns all live sessions of the user, the newest first. It costs one
+// round trip, or none where the backend has a near cache: what another process did a
+// moment ago may not show yet, as with Get. Those that cannot be read are left out:
+// Options.Logger hears of them, and List names them.
 func (s *Store) GetByUserID(ctx context.Context, userID string) ([]Session, error) {
 	call := s.call(ActionList, Target{UserID: userID})
 	var sessions []Session

@@ -224,7 +224,7 @@ func (tr *trial) load(*rapid.T) {
 func (tr *trial) list(*rapid.T) {
 	u := tr.user()
 	limit := rapid.IntRange(1, 6).Draw(tr.rt, "limit")
-	tr.wantSame("the user's sessions", tr.listing(tr.b, u, limit), tr.model.sessions(u))
+	tr.lists("the user's sessions", u, limit, tr.model.sessions(u))
 }
 
 func (tr *trial) scan(*rapid.T) {

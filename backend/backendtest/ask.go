@@ -126,7 +126,7 @@ func (r *rig) settles(want perdure.Record) {
 // at once, but for a cache.
 func (r *rig) settlesOn(id string, check func(perdure.Record) error) {
 	r.t.Helper()
-	ask := func() error {
+	r.shows(func() error {
 		for i := range 2 {
 			got, err := r.either(i).Get(r.ctx, id)
 			if err != nil {
@@ -137,12 +137,7 @@ func (r *rig) settlesOn(id string, check func(perdure.Record) error) {
 			}
 		}
 		return nil
-	}
-	if r.cfg.Stale {
-		r.eventually(ask)
-	} else {
-		r.noError(ask())
-	}
+	})
 }
 
 // finds compares what Get and Load return with want.
@@ -196,6 +191,14 @@ func (r *rig) listing(b perdure.Backend, u perdure.UserKey, limit int) (all []pe
 	return all
 }
 
+// lists fails unless these are the user's sessions: at once, but for a cache.
+func (r *rig) lists(what string, u perdure.UserKey, limit int, want []perdure.Record) {
+	r.t.Helper()
+	for i := range 2 {
+		r.shows(func() error { return same(what, r.listing(r.either(i), u, limit), want) })
+	}
+}
+
 // scan is all that a query finds.
 func (r *rig) scan(b perdure.Backend, q perdure.ScanQuery) (all []perdure.Record) {
 	r.t.Helper()
@@ -224,24 +227,29 @@ func (r *rig) drain(b perdure.Backend, now perdure.Millis, limit int) (expired i
 // wantSame compares sets of records, each of which may be there once.
 func (r *rig) wantSame(what string, got, want []perdure.Record) {
 	r.t.Helper()
+	r.noError(same(what, got, want))
+}
+
+func same(what string, got, want []perdure.Record) error {
 	seen := map[string]perdure.Record{}
 	for _, record := range got {
 		if _, twice := seen[record.ID]; twice {
-			r.t.Fatalf("%s: %s is there twice", what, record.ID)
+			return fmt.Errorf("%s: %s is there twice", what, record.ID)
 		}
 		seen[record.ID] = record
 	}
 	for _, record := range want {
 		found, ok := seen[record.ID]
 		if !ok {
-			r.t.Fatalf("%s: %s is missing from %d records", what, show(record), len(got))
+			return fmt.Errorf("%s: %s is missing from %d records", what, show(record), len(got))
 		}
 		if found != record {
-			r.t.Fatalf("%s:\n%s", what, diff(found, record))
+			return fmt.Errorf("%s:\n%s", what, diff(found, record))
 		}
 		delete(seen, record.ID)
 	}
 	for _, record := range seen {
-		r.t.Fatalf("%s: %s should not be there", what, show(record))
+		return fmt.Errorf("%s: %s should not be there", what, show(record))
 	}
+	return nil
 }

@@ -51,7 +51,7 @@ func aRotationIsOneStep(r *rig) {
 		}
 		r.applied(remove(child.ID, r.version(), perdure.ReasonLogout))
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), nil)
+	r.lists("the user's sessions", u, 10, nil)
 }
 
 func isAppliedTogetherOrNotAtAll(r *rig) {
@@ -77,7 +77,7 @@ func isAppliedTogetherOrNotAtAll(r *rig) {
 	r.conflicts(perdure.Record{}, batch...)
 	r.holds(moved)
 	r.holdsNothing(gone)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), []perdure.Record{moved, taken})
+	r.lists("the user's sessions", u, 10, []perdure.Record{moved, taken})
 }
 
 func withOneSkewedVersionIsRefused(r *rig) {
@@ -93,7 +93,7 @@ func withOneSkewedVersionIsRefused(r *rig) {
 		}
 		r.refused(perdure.ErrSkew, batch...)
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), nil)
+	r.lists("the user's sessions", u, 10, nil)
 }
 
 func ofManyIsOneStepToo(r *rig) {
@@ -107,10 +107,10 @@ func ofManyIsOneStepToo(r *rig) {
 		batch = append(batch, put(session, perdure.Version{}))
 	}
 	r.conflicts(taken, append(slices.Clone(batch), put(r.changed(taken), perdure.Version{}))...)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 50), []perdure.Record{taken})
+	r.lists("the user's sessions", u, 50, []perdure.Record{taken})
 	w := r.watch(r.b)
 	r.applied(batch...)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 50), append(all, taken))
+	r.lists("the user's sessions", u, 50, append(all, taken))
 	var want []expected
 	for _, session := range all {
 		want = append(want, change(perdure.Created, 0, session))
@@ -244,7 +244,7 @@ func ofNothingIsNothing(r *rig) {
 			r.t.Fatalf("Load of no ids returned %d records and the error %v", len(records), err)
 		}
 	}
-	r.wantSame("an unknown user's sessions", r.listing(r.a, r.user(), 10), nil)
+	r.lists("an unknown user's sessions", r.user(), 10, nil)
 	r.wantSame("a scan of nothing", r.scan(r.a, perdure.ScanQuery{Limit: 10, Dead: true}), nil)
 	if n := r.drain(r.a, perdure.MaxMillis, 10); n != 0 {
 		r.t.Fatalf("a sweep of nothing expired %d sessions", n)

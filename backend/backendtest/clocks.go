@@ -46,7 +46,7 @@ func stepsLoseNothing(r *rig) {
 		rest := &watch{r: r, b: r.b, next: cursor}
 		rest.saw(want[i:]...)
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 1), []perdure.Record{session})
+	r.lists("the user's sessions", u, 1, []perdure.Record{session})
 }
 
 // stepsEndNoSession: a clock that jumps ahead and comes back has ended nobody's
@@ -65,7 +65,7 @@ func stepsEndNoSession(r *rig) {
 		r.applied(touch(session.ID, session.LastAccess))
 		r.holds(session)
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 1), []perdure.Record{session})
+	r.lists("the user's sessions", u, 1, []perdure.Record{session})
 }
 
 func stepsMoveNoAccessBack(r *rig) {

@@ -87,7 +87,7 @@ func oneSpaceSeesNoOther(r *rig) {
 	neighbour.create(neighbour.epoch(u, neighbour.version()))
 	r.holds(mine)
 	r.create(r.childOf(mine))
-	r.wantSame("the user's sessions", neighbour.listing(neighbour.b, u, 10), []perdure.Record{other})
+	neighbour.lists("the user's sessions", u, 10, []perdure.Record{other})
 	r.wantSame("a scan", neighbour.scan(neighbour.b, perdure.ScanQuery{Limit: 10}), []perdure.Record{other})
 	neighbour.drain(neighbour.a, r.in(2*hour), 10)
 	r.holds(mine)
@@ -199,7 +199,7 @@ func outlivesARestart(r *rig) {
 	for range 2 {
 		r.reopen()
 		r.wantSame("a scan", r.scan(r.b, perdure.ScanQuery{Limit: 7, Dead: true}), append(dead, live...))
-		r.wantSame("the user's sessions", r.listing(r.b, u, 3), live)
+		r.lists("the user's sessions", u, 3, live)
 		r.holds(live[0])
 		r.conflicts(epoch, put(older, perdure.Version{}))
 		r.conflicts(dead[0], put(r.changed(dead[0]), perdure.Version{}))

@@ -49,7 +49,7 @@ func config(b bug, stale int) backendtest.Config {
 		Open: func(t testing.TB, o backendtest.Options) perdure.Backend {
 			return &reference{
 				depot: spaces.of(o, b), bug: b, stale: stale,
-				cache: map[string]cached{}, made: map[string]bool{}, closed: make(chan struct{}),
+				cache: map[string]cached{}, made: map[string]bool{}, lists: map[perdure.UserKey]cachedList{}, closed: make(chan struct{}),
 			}
 		},
 		Shared: true, Durable: true, Clock: true, Stale: stale > 0,
@@ -105,7 +105,7 @@ func TestMutant(t *testing.T) {
 		t.Skip("no mutant is chosen")
 	}
 	stale := 0
-	if b == ownWritesAreNotSeen {
+	if b == ownWritesAreNotSeen || b == ownListsAreNotSeen {
 		stale = 3
 	}
 	cfg := config(b, stale)

@@ -20,7 +20,33 @@ func listLaws() []law {
 		{"GoesOnInAnotherProcess", listGoesOnInAnotherProcess, nil},
 		{"IsStableWhileOthersWrite", listIsStableWhileOthersWrite, nil},
 		{"RefusesACursorThatIsNone", listRefusesACursorThatIsNone, nil},
+		{"IsNeverBehindItself", listIsNeverBehindItself, nil},
 	}
+}
+
+// listIsNeverBehindItself lists before each write, so that a cache has something to
+// be wrong with, and after it.
+func listIsNeverBehindItself(r *rig) {
+	u := r.user()
+	kept := r.create(r.session(u))
+	for range 5 {
+		r.lists("the user's sessions", u, 10, []perdure.Record{kept})
+		login := r.session(u)
+		r.applied(put(login, perdure.Version{}))
+		r.wantSame("after a login", r.listing(r.a, u, 10), []perdure.Record{kept, login})
+		r.lists("the user's sessions", u, 10, []perdure.Record{kept, login})
+		changed := r.changed(login)
+		r.applied(put(changed, login.Version))
+		r.wantSame("after a change", r.listing(r.a, u, 10), []perdure.Record{kept, changed})
+		changed.LastAccess++
+		r.applied(touch(changed.ID, changed.LastAccess))
+		r.wantSame("after a touch", r.listing(r.a, u, 10), []perdure.Record{kept, changed})
+		r.applied(remove(changed.ID, r.version(), perdure.ReasonLogout))
+		r.wantSame("after a logout", r.listing(r.a, u, 10), []perdure.Record{kept})
+	}
+	r.lists("the user's sessions", u, 10, []perdure.Record{kept})
+	r.revoke(r.a, r.removal(u, perdure.Version{}))
+	r.wantSame("after a revocation", r.listing(r.a, u, 10), nil)
 }
 
 // sessions stores n sessions of the user with different expiries, native and
@@ -54,7 +80,7 @@ func listShowsEachSessionOnce(r *rig) {
 		u := r.user()
 		all := r.sessions(u, n)
 		for _, limit := range []int{1, 2, 7, 59, 60, 61, 1000} {
-			r.wantSame("the user's sessions", r.listing(r.b, u, limit), all)
+			r.lists("the user's sessions", u, limit, all)
 		}
 	}
 }
@@ -71,7 +97,7 @@ func listShowsNoDead(r *rig) {
 	r.create(buried(r.session(u), r.version(), perdure.ReasonLogout))
 	r.create(r.epoch(u, r.version()))
 	for _, limit := range []int{1, 5, 100} {
-		r.wantSame("the user's sessions", r.listing(r.b, u, limit), all[6:])
+		r.lists("the user's sessions", u, limit, all[6:])
 	}
 }
 
@@ -79,9 +105,9 @@ func listShowsNoOtherUser(r *rig) {
 	u := r.user()
 	all := r.sessions(u, 5)
 	others := r.sessions(r.made.neighbour(u), 5)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 2), all)
-	r.wantSame("the neighbour's sessions", r.listing(r.b, others[0].User, 2), others)
-	r.wantSame("nobody's sessions", r.listing(r.b, r.made.neighbour(u), 2), nil)
+	r.lists("the user's sessions", u, 2, all)
+	r.lists("the neighbour's sessions", others[0].User, 2, others)
+	r.lists("nobody's sessions", r.made.neighbour(u), 2, nil)
 }
 
 func listShowsTheExpiredUntilSwept(r *rig) {
@@ -89,11 +115,11 @@ func listShowsTheExpiredUntilSwept(r *rig) {
 	live, expired := r.create(r.session(u)), r.session(u)
 	expired.Expiry = r.in(0) - 1
 	r.create(expired)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 1), []perdure.Record{live, expired})
+	r.lists("the user's sessions", u, 1, []perdure.Record{live, expired})
 	if n := r.drain(r.b, r.in(0), 10); n != 1 {
 		r.t.Fatalf("the sweep expired %d sessions, want 1", n)
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 1), []perdure.Record{live})
+	r.lists("the user's sessions", u, 1, []perdure.Record{live})
 }
 
 // aShortSessionHidesNoLonger: an index that lives as long as the last session
@@ -104,9 +130,9 @@ func aShortSessionHidesNoLonger(r *rig) {
 	short := r.session(u)
 	short.Expiry = r.in(0) - 1
 	r.create(short)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), []perdure.Record{long, short})
+	r.lists("the user's sessions", u, 10, []perdure.Record{long, short})
 	r.drain(r.b, r.in(0), 10)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), []perdure.Record{long})
+	r.lists("the user's sessions", u, 10, []perdure.Record{long})
 	for _, ago := range []time.Duration{24 * hour, 4 * week} {
 		short = r.session(u)
 		short.Expiry, short.Horizon = r.in(-ago), r.in(-ago)
@@ -116,9 +142,9 @@ func aShortSessionHidesNoLonger(r *rig) {
 		}
 	}
 	r.drain(r.b, r.in(0), 10)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), []perdure.Record{long})
+	r.lists("the user's sessions", u, 10, []perdure.Record{long})
 	r.applied(put(buried(long, r.version(), perdure.ReasonLogout), long.Version))
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), nil)
+	r.lists("the user's sessions", u, 10, nil)
 }
 
 // listTheDeadDoNotPileUp: a page is not spent on what is no more.
@@ -144,7 +170,7 @@ func listTheDeadDoNotPileUp(r *rig) {
 	if pages > 2 {
 		r.t.Fatalf("one session takes %d pages of 10: the dead are still in the user's index", pages)
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), []perdure.Record{alive})
+	r.lists("the user's sessions", u, 10, []perdure.Record{alive})
 }
 
 func listFollowsTheExpiry(r *rig) {
@@ -157,7 +183,7 @@ func listFollowsTheExpiry(r *rig) {
 		all[i] = next
 	}
 	for _, limit := range []int{1, 4, 100} {
-		r.wantSame("the user's sessions", r.listing(r.b, u, limit), all)
+		r.lists("the user's sessions", u, limit, all)
 	}
 }
 

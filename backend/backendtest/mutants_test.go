@@ -116,6 +116,7 @@ const (
 	pingLeavesASession       bug = "a ping leaves a session"
 	pingSweeps               bug = "a ping sweeps by its own clock"
 	ownWritesAreNotSeen      bug = "a cache does not see its own process's writes"
+	ownListsAreNotSeen       bug = "a cached list does not see its own process's writes"
 	getHidesExpired          bug = "Get decides what is expired"
 	spacesAreOne             bug = "two spaces are one"
 	inspectsBestFirst        bug = "Inspect shows the best first"
@@ -290,6 +291,7 @@ func keepMutants() []mutant {
 		{pingLeavesASession, []string{"Keeping/APingLeavesNothing"}},
 		{pingSweeps, []string{"Clock/StepsEndNoSession"}},
 		{ownWritesAreNotSeen, []string{"Keeping/OneProcessSeesWhatAnotherWrote", property, races}},
+		{ownListsAreNotSeen, []string{"ListUser/IsNeverBehindItself"}},
 		{getHidesExpired, []string{"Sweep/TakesWhatCameExpired", "Clock/StepsEndNoSession"}},
 		{spacesAreOne, []string{"Keeping/OneSpaceSeesNoOther"}},
 		{inspectsBestFirst, []string{"Keeping/InspectsWorstFirst"}},

@@ -33,7 +33,7 @@ func anEpochStandsInTheWayOfTheOlder(r *rig) {
 	last.Born = younger.Born
 	r.conflicts(later, put(last, perdure.Version{}))
 	r.holdsNothing(last.ID)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), []perdure.Record{younger})
+	r.lists("the user's sessions", u, 10, []perdure.Record{younger})
 }
 
 // anEpochIsComparedInFull uses versions that differ in their last bits alone,
@@ -107,7 +107,7 @@ func anEpochMindsForeignIDs(r *rig) {
 	epoch := r.create(r.epoch(u, r.version()))
 	r.conflicts(epoch, put(older, perdure.Version{}))
 	r.holdsNothing(older.ID)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), nil)
+	r.lists("the user's sessions", u, 10, nil)
 	named := put(older, perdure.Version{})
 	named.Epoch = epoch.Version
 	r.applied(named)
@@ -144,7 +144,7 @@ func anEndedParentStandsInTheWay(r *rig) {
 	if got := r.do(put(child, perdure.Version{})); got.Outcome != perdure.Conflict {
 		r.t.Fatalf("a child of a session that was ended before it came is stored: %s", showResult(got))
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), nil)
+	r.lists("the user's sessions", u, 10, nil)
 }
 
 func aRotatedParentDoesNot(r *rig) {

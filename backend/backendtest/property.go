@@ -105,7 +105,7 @@ func (tr *trial) finish() {
 	}
 	for _, u := range tr.users {
 		tr.check(perdure.EpochID(u))
-		tr.wantSame("the user's sessions", tr.listing(tr.b, u, 3), tr.model.sessions(u))
+		tr.lists("the user's sessions", u, 3, tr.model.sessions(u))
 	}
 	far := tr.rig.in(3*week) + 2*tr.skew() + 1
 	tr.now = max(tr.now, far)

@@ -70,7 +70,7 @@ func keepsBodiesOfAllBytes(r *rig) {
 		stored = append(stored, r.create(session))
 		r.holds(session)
 	}
-	r.wantSame("a listing", r.listing(r.b, u, 100), stored)
+	r.lists("a listing", u, 100, stored)
 	r.wantSame("a scan", r.scan(r.b, perdure.ScanQuery{Limit: 100}), stored)
 }
 
@@ -100,7 +100,7 @@ func takesIDsOfAllForms(r *rig) {
 		r.holds(next)
 		all = append(all, next)
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 2), all)
+	r.lists("the user's sessions", u, 2, all)
 	for _, session := range all {
 		v := r.version()
 		if ended := r.applied(remove(session.ID, v, perdure.ReasonLogout)); ended.Stored != session {
@@ -108,7 +108,7 @@ func takesIDsOfAllForms(r *rig) {
 		}
 		r.holds(buried(session, v, perdure.ReasonLogout))
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 2), nil)
+	r.lists("the user's sessions", u, 2, nil)
 }
 
 func withoutABaseNeedsNothingStored(r *rig) {
@@ -258,5 +258,5 @@ func thatIsRefusedAnnouncesNothing(r *rig) {
 	if got := w.read(10); len(got) > 0 {
 		r.t.Fatalf("writes that changed nothing are in the feed:\n%s", showChanges(got))
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), []perdure.Record{stored})
+	r.lists("the user's sessions", u, 10, []perdure.Record{stored})
 }

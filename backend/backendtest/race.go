@@ -107,7 +107,7 @@ func oneCreateWins(r *rig) {
 			}
 		}
 		r.holds(winner)
-		r.wantSame("the user's sessions", r.listing(r.b, u, 10), []perdure.Record{winner})
+		r.lists("the user's sessions", u, 10, []perdure.Record{winner})
 	}
 }
 

@@ -30,7 +30,7 @@ func oneRotationWins(r *rig) {
 		if len(winner) != 1 {
 			r.t.Fatalf("of %d rotations of one session %d were applied", writers, len(winner))
 		}
-		r.wantSame("the user's sessions", r.listing(r.b, u, 10), winner)
+		r.lists("the user's sessions", u, 10, winner)
 		if tomb := r.stored(parent.ID); tomb.Reason != perdure.ReasonRotated || tomb.Body != winner[0].ID {
 			r.t.Fatalf("a rotated session left %s", show(tomb))
 		}
@@ -53,9 +53,9 @@ func deleteOrRotateNeverBoth(r *rig) {
 		})
 		switch {
 		case rotated.Outcome == perdure.Applied && removed.Outcome == perdure.Absent && removed.Stored == tomb:
-			r.wantSame("the user's sessions", r.listing(r.b, u, 10), []perdure.Record{child})
+			r.lists("the user's sessions", u, 10, []perdure.Record{child})
 		case rotated.Outcome == perdure.Conflict && removed.Outcome == perdure.Applied:
-			r.wantSame("the user's sessions", r.listing(r.b, u, 10), nil)
+			r.lists("the user's sessions", u, 10, nil)
 			r.holdsNothing(child.ID)
 		default:
 			r.t.Fatalf("a rotation: %s; a logout beside it: %s", showResult(rotated), showResult(removed))

@@ -22,11 +22,8 @@ func (b *reference) Apply(ctx context.Context, batches []perdure.Batch) ([]perdu
 			continue
 		}
 		results[i] = b.carryOut(batch)
-		if b.is(ownWritesAreNotSeen) {
-			continue
-		}
 		for _, w := range batch {
-			delete(b.cache, w.Record.ID)
+			b.wrote(w.Record.ID)
 		}
 	}
 	if b.is(resultsAreSorted) {

@@ -78,9 +78,16 @@ func (b *reference) ListUser(ctx context.Context, user perdure.UserKey, after st
 	if err := b.spoiled(); err != nil {
 		return perdure.Page{}, err
 	}
+	if c, ok := b.lists[user]; ok && c.uses < b.stale && after == "" && len(c.records) <= limit {
+		b.lists[user] = cachedList{c.records, c.uses + 1}
+		return perdure.Page{Records: slices.Clone(c.records)}, nil
+	}
 	page, err := b.page(b.sessions(user), after, limit)
 	if b.is(listSpendsPages) {
 		page.Records = slices.DeleteFunc(page.Records, func(r perdure.Record) bool { return r.Kind != perdure.KindSession })
+	}
+	if b.stale > 0 && err == nil && after == "" && page.Next == "" {
+		b.lists[user] = cachedList{records: slices.Clone(page.Records)}
 	}
 	return page, err
 }
@@ -174,7 +181,7 @@ func (b *reference) RemoveUser(ctx context.Context, q perdure.UserRemoval) (perd
 	b.breathe(revokeRaces)
 	if !b.is(revokeLeavesNoEpoch) && q.After == "" {
 		b.put(perdure.Write{Op: perdure.OpPut, Record: q.Epoch})
-		delete(b.cache, q.Epoch.ID)
+		b.wrote(q.Epoch.ID)
 	}
 	if n := len(page.Records); b.is(revokeMissesOne) && n > 0 {
 		page.Records = page.Records[:n-1]
@@ -195,7 +202,7 @@ func (b *reference) RemoveUser(ctx context.Context, q perdure.UserRemoval) (perd
 			tomb.Reason = 0
 		}
 		b.bury(session, perdure.Write{Record: tomb})
-		delete(b.cache, session.ID)
+		b.wrote(session.ID)
 	}
 	return removed, nil
 }
@@ -222,7 +229,7 @@ func (b *reference) sweep(now perdure.Millis, limit int) (expired int, more bool
 	b.breathe(sweepersRace)
 	for _, r := range due {
 		delete(b.records, r.ID)
-		delete(b.cache, r.ID)
+		b.wrote(r.ID)
 		if r.Kind == perdure.KindSession || b.is(sweepExpiresTheEnded) {
 			expired++
 			b.tell(perdure.Expired, perdure.ReasonExpired, r)

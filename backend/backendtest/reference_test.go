@@ -39,11 +39,27 @@ type reference struct {
 	cache  map[string]cached // with staleness: what Get may still answer
 	stale  int               // how often
 	made   map[string]bool   // cursors
+	lists  map[perdure.UserKey]cachedList
 }
 
 type cached struct {
 	record perdure.Record
 	uses   int
+}
+
+type cachedList struct {
+	records []perdure.Record
+	uses    int
+}
+
+// wrote has the caches forget what a write makes wrong.
+func (b *reference) wrote(id string) {
+	if !b.is(ownWritesAreNotSeen) {
+		delete(b.cache, id)
+	}
+	if !b.is(ownListsAreNotSeen) {
+		clear(b.lists)
+	}
 }
 
 const skew = perdure.Millis(60_000)

@@ -62,7 +62,7 @@ func revokeEndsAllSessions(r *rig) {
 	q := r.removal(u, perdure.Version{})
 	r.wantSame("what was removed", r.revoke(r.a, q), all)
 	r.ended(q, all)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), nil)
+	r.lists("the user's sessions", u, 10, nil)
 	if n := r.drain(r.b, r.in(2*hour), 10); n != 0 {
 		r.t.Fatalf("the sweep expired %d sessions that had been ended", n)
 	}
@@ -75,7 +75,7 @@ func revokeSparesTheExcepted(r *rig) {
 	q.Except = append(ids(all[:3]), r.id(u))
 	r.wantSame("what was removed", r.revoke(r.a, q), all[3:])
 	r.ended(q, all[3:])
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), all[:3])
+	r.lists("the user's sessions", u, 10, all[:3])
 }
 
 func revokeLeavesAnEpoch(r *rig) {
@@ -86,7 +86,7 @@ func revokeLeavesAnEpoch(r *rig) {
 	r.holds(q.Epoch)
 	r.conflicts(q.Epoch, put(older, perdure.Version{}))
 	younger := r.create(r.session(u))
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), []perdure.Record{younger})
+	r.lists("the user's sessions", u, 10, []perdure.Record{younger})
 }
 
 func revokeOnAnotherBaseIsAConflict(r *rig) {
@@ -109,7 +109,7 @@ func revokeOnAnotherBaseIsAConflict(r *rig) {
 	try(perdure.Version{}, epoch)
 	try(r.version(), epoch)
 	r.holds(epoch)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), all)
+	r.lists("the user's sessions", u, 10, all)
 }
 
 func revokeAheadOfTheClockIsRefused(r *rig) {
@@ -120,7 +120,7 @@ func revokeAheadOfTheClockIsRefused(r *rig) {
 	_, err := r.a.RemoveUser(r.ctx, q)
 	r.wantError("RemoveUser with an epoch ahead of the clock", err, perdure.ErrSkew)
 	r.holdsNothing(q.Epoch.ID)
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), all)
+	r.lists("the user's sessions", u, 10, all)
 }
 
 func revokeGoesPageByPage(r *rig) {
@@ -132,7 +132,7 @@ func revokeGoesPageByPage(r *rig) {
 		gone := slices.Concat(all[:4], all[6:])
 		r.wantSame("what was removed", r.revoke(r.a, q), gone)
 		r.ended(q, gone)
-		r.wantSame("the user's sessions", r.listing(r.b, u, 10), all[4:6])
+		r.lists("the user's sessions", u, 10, all[4:6])
 	}
 }
 
@@ -151,7 +151,7 @@ func revokeTouchesNoOtherUser(r *rig) {
 	others := r.sessions(r.made.neighbour(u), 5)
 	all := r.sessions(u, 5)
 	r.wantSame("what was removed", r.revoke(r.a, r.removal(u, perdure.Version{})), all)
-	r.wantSame("the neighbour's sessions", r.listing(r.b, others[0].User, 10), others)
+	r.lists("the neighbour's sessions", others[0].User, 10, others)
 	for _, session := range others {
 		r.holds(session)
 	}
@@ -183,5 +183,5 @@ func revokeRefusesACursorThatIsNone(r *rig) {
 		_, err := r.a.RemoveUser(r.ctx, q)
 		r.wantError("RemoveUser after "+clip(cursor), err, perdure.ErrInvalid)
 	}
-	r.wantSame("the user's sessions", r.listing(r.b, u, 10), all)
+	r.lists("the user's sessions", u, 10, all)
 }

@@ -144,6 +144,17 @@ func (r *rig) eventually(check func() error) {
 	}
 }
 
+// shows is eventually where a cache may be behind; else check is to return nil at
+// once.
+func (r *rig) shows(check func() error) {
+	r.t.Helper()
+	if r.cfg.Stale {
+		r.eventually(check)
+	} else {
+		r.noError(check())
+	}
+}
+
 // ends fails unless f returns within the kit's patience.
 func (r *rig) ends(what string, f func() error) error {
 	r.t.Helper()

@@ -123,19 +123,24 @@ func isGone(r *rig, store *perdure.Store, id string) error {
 // owned fails unless the user has exactly these sessions.
 func (s *bench) owned(userID string, want ...string) {
 	s.t.Helper()
-	sessions, err := s.two.GetByUserID(s.ctx, userID)
-	s.noError(err)
-	var got []string
-	for _, session := range sessions {
-		got = append(got, session.ID)
-		if session.UserID != userID {
-			s.t.Fatalf("the sessions of %q show one of %q", userID, session.UserID)
+	s.shows(func() error {
+		sessions, err := s.two.GetByUserID(s.ctx, userID)
+		if err != nil {
+			return err
 		}
-	}
-	slices.Sort(got)
-	if !slices.Equal(got, slices.Sorted(slices.Values(want))) {
-		s.t.Fatalf("the user %q has the sessions %v, want %v", clip(userID), got, want)
-	}
+		var got []string
+		for _, session := range sessions {
+			got = append(got, session.ID)
+			if session.UserID != userID {
+				return fmt.Errorf("the sessions of %q show one of %q", userID, session.UserID)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			return fmt.Errorf("the user %q has the sessions %v, want %v", clip(userID), got, want)
+		}
+		return nil
+	})
 }
 
 // deleteIsForEver replays, merges and creates anew what was deleted.

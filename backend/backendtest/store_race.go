@@ -133,21 +133,23 @@ func revokeUserMissesNoLogin(r *rig) {
 			return nil
 		})
 		last := s.login(perdure.Data{UserID: userID})
-		sessions, err := s.two.GetByUserID(r.ctx, userID)
-		r.noError(err)
-		got := map[string]bool{}
-		for _, session := range sessions {
-			got[session.ID] = true
-		}
-		for _, id := range dead {
-			if got[id] {
-				r.t.Fatalf("a login from before the revocation lives")
+		r.shows(func() error {
+			sessions, err := s.two.GetByUserID(r.ctx, userID)
+			got := map[string]bool{}
+			for _, session := range sessions {
+				got[session.ID] = true
 			}
-		}
-		for _, id := range append(alive, last.ID) {
-			if !got[id] {
-				r.t.Fatalf("a login from after the revocation is dead")
+			for _, id := range dead {
+				if got[id] {
+					return errors.New("a login from before the revocation lives")
+				}
 			}
-		}
+			for _, id := range append(alive, last.ID) {
+				if !got[id] {
+					return errors.New("a login from after the revocation is dead")
+				}
+			}
+			return err
+		})
 	}
 }

@@ -58,12 +58,13 @@ func (b *Backend) carryWrites(ctx context.Context, load []*parcel) {
 // carryScript adds the keys and arguments of all parcels to a call, which has a
 // reply for each. Each load goes over a connection of its own: on one that they
 // shared the server would hold back the replies to a load until the next was done.
+// What is watched goes over the one on which the server tells of changes.
 func (b *Backend) carryScript(ctx context.Context, c call, load []*parcel) {
 	for _, p := range load {
 		c.keys = append(c.keys, p.keys...)
 		c.args = append(c.args, p.args...)
 	}
-	c.apart = true
+	c.apart = !c.watch
 	replies, err := b.link.replies(b.link.exchange(ctx, []call{c})[0], len(load))
 	for i, p := range load {
 		if p.err = err; err == nil {
@@ -182,7 +183,11 @@ func (b *Backend) pack(partition int, batches []perdure.Batch, group []int) (c c
 // and what it met: that may be news.
 func (b *Backend) settle(batch perdure.Batch, reply rueidis.RedisMessage, err error, result *perdure.Result) {
 	for i := range batch {
-		b.near.drop(batch[i].Record.ID)
+		r := &batch[i].Record
+		b.near.drop(r.ID)
+		if b.listed && r.User != "" {
+			b.near.drop(b.keys.index(r.User))
+		}
 	}
 	if err == nil {
 		err = b.read(batch, reply, result)

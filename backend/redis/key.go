@@ -57,16 +57,26 @@ func (k *keyspace) of(id string) *partitionKeys {
 // record is the key of a record.
 func (k *keyspace) record(id string) string { return k.of(id).records + id }
 
-// id is the id of the record under a key, empty if it is not the key of one.
-func (k *keyspace) id(key string) string {
+// index is the key of a user's index.
+func (k *keyspace) index(user perdure.UserKey) string {
+	return k.partitions[user.Partition()].users + string(user)
+}
+
+// name is what the near cache calls what is stored under a key: a record by its id,
+// the index of a user by the key. It is empty for any other.
+func (k *keyspace) name(key string) string {
 	const tagged = len("{tt}:s:")
-	if len(key) <= len(k.prefix)+tagged || !strings.HasPrefix(key, k.prefix) {
+	rest, ours := strings.CutPrefix(key, k.prefix)
+	if !ours || len(rest) <= tagged || rest[:1] != "{" {
 		return ""
 	}
-	if key = key[len(k.prefix):]; key[:1] != "{" || key[3:tagged] != "}:s:" {
-		return ""
+	switch rest[3:tagged] {
+	case "}:s:":
+		return rest[tagged:]
+	case "}:u:":
+		return key
 	}
-	return key[tagged:]
+	return ""
 }
 
 // foreign reports whether the id lies in another partition than its user.

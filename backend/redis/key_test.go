@@ -59,16 +59,19 @@ func TestTheServerSeesTheTags(t *testing.T) {
 	}
 }
 
-func TestIDsAreFoundInKeys(t *testing.T) {
+func TestTheNearCacheNamesKeys(t *testing.T) {
 	for _, prefix := range []string{"perdure:", "p", strings.Repeat("x", maxPrefix)} {
 		k := newKeyspace(prefix)
 		for _, id := range []string{perdure.NewID(0), perdure.NewID(255), strings.Repeat("a", 128), perdure.EpochID(perdure.HashUser("u"))} {
-			if got := k.id(k.record(id)); got != id {
+			if got := k.name(k.record(id)); got != id {
 				t.Errorf("the key %q is that of %q, want %q", k.record(id), got, id)
 			}
 		}
-		for _, other := range []string{"", prefix, k.partitions[7].expiry, k.partitions[7].users + "u", "other:{aa}:s:x", prefix + "{aa}:s:", "{aa}:s:x"[len(prefix)%2:]} {
-			if id := k.id(other); id != "" {
+		if index := k.index(perdure.HashUser("u")); k.name(index) != index {
+			t.Errorf("the index %q is not its own name", index)
+		}
+		for _, other := range []string{"", prefix, k.partitions[7].expiry, k.partitions[7].users, "other:{aa}:s:x", prefix + "{aa}:s:", "{aa}:s:x"[len(prefix)%2:]} {
+			if id := k.name(other); id != "" {
 				t.Errorf("the key %q is taken for that of %q", other, id)
 			}
 		}

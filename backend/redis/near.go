@@ -9,9 +9,10 @@ import (
 	"github.com/perdure/perdure"
 )
 
-// near is the near cache: records that were read, until the server or a call of
-// this process says that they have changed. It is bounded in bytes, and evicts
-// what was not read again (SIEVE; Zhang et al., NSDI 2024).
+// near is the near cache: records that were read, and which sessions a user has,
+// until the server or a call of this process says that they have changed. It is
+// bounded in bytes, and evicts what was not read again (SIEVE; Zhang et al., NSDI
+// 2024). A record goes by its id, a user's sessions by the key of their index.
 //
 // A value that was asked for before a change and arrives after it is not taken
 // in: who asks takes a stamp first, and a change makes the stamp void. That goes
@@ -46,7 +47,9 @@ type nearShard struct {
 }
 
 type nearEntry struct {
+	name         string
 	record       perdure.Record
+	ids          []string      // of a user's sessions; not to be written to
 	until        time.Duration // since start
 	size         int64
 	read         atomic.Bool
@@ -79,37 +82,70 @@ func slot(hash uint64) uint64 { return hash / nearShards % nearStamps }
 
 // get returns the record, and the stamp to put it with if it is not there.
 func (n *near) get(id string) (r perdure.Record, found bool, s stamp) {
-	if n == nil {
+	e, s := n.find(id)
+	if e == nil {
 		return r, false, s
-	}
-	s.hash = maphash.String(n.seed, id)
-	shard := n.shard(s.hash)
-	shard.mu.RLock()
-	defer shard.mu.RUnlock()
-	s.count = shard.stamps[slot(s.hash)]
-	e := shard.entries[id]
-	if e == nil || time.Since(n.start) > e.until {
-		return r, false, s
-	}
-	if !e.read.Load() {
-		e.read.Store(true)
 	}
 	return e.record, true, s
 }
 
+// list returns the ids of a user's sessions, and the stamp to put them with.
+func (n *near) list(index string) (ids []string, found bool, s stamp) {
+	e, s := n.find(index)
+	if e == nil {
+		return nil, false, s
+	}
+	return e.ids, true, s
+}
+
+// find returns what goes by the name, or nil, and the stamp to put it with.
+func (n *near) find(name string) (e *nearEntry, s stamp) {
+	if n == nil {
+		return nil, s
+	}
+	s.hash = maphash.String(n.seed, name)
+	shard := n.shard(s.hash)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	s.count = shard.stamps[slot(s.hash)]
+	e = shard.entries[name]
+	if e == nil || time.Since(n.start) > e.until {
+		return nil, s
+	}
+	if !e.read.Load() {
+		e.read.Store(true)
+	}
+	return e, s
+}
+
 // put takes in a record that was asked for after the stamp was taken.
 func (n *near) put(s stamp, r perdure.Record) {
-	if n == nil || !r.Exists() {
+	if n != nil && r.Exists() {
+		n.keep(s, &nearEntry{name: r.ID, record: r, size: int64(2*len(r.ID)+r.EncodedSize()) + nearOverhead})
+	}
+}
+
+// putList is put for the ids of a user's sessions.
+func (n *near) putList(s stamp, index string, ids []string) {
+	if n == nil {
 		return
 	}
-	e := &nearEntry{record: r, until: time.Since(n.start) + n.age, size: int64(2*len(r.ID)+r.EncodedSize()) + nearOverhead}
+	e := &nearEntry{name: index, ids: ids, size: int64(len(index)) + nearOverhead}
+	for _, id := range ids {
+		e.size += int64(len(id)) + 16
+	}
+	n.keep(s, e)
+}
+
+func (n *near) keep(s stamp, e *nearEntry) {
+	e.until = time.Since(n.start) + n.age
 	shard := n.shard(s.hash)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if shard.stamps[slot(s.hash)] != s.count || e.size > shard.limit {
 		return
 	}
-	if old := shard.entries[r.ID]; old != nil {
+	if old := shard.entries[e.name]; old != nil {
 		shard.remove(old)
 	}
 	shard.add(e)
@@ -118,20 +154,18 @@ func (n *near) put(s stamp, r perdure.Record) {
 	}
 }
 
-// drop forgets records that have changed.
-func (n *near) drop(ids ...string) {
+// drop forgets what has changed.
+func (n *near) drop(name string) {
 	if n == nil {
 		return
 	}
-	for _, id := range ids {
-		hash := maphash.String(n.seed, id)
-		shard := n.shard(hash)
-		shard.mu.Lock()
-		shard.stamps[slot(hash)]++
-		if e := shard.entries[id]; e != nil {
-			shard.remove(e)
-		}
-		shard.mu.Unlock()
+	hash := maphash.String(n.seed, name)
+	shard := n.shard(hash)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	shard.stamps[slot(hash)]++
+	if e := shard.entries[name]; e != nil {
+		shard.remove(e)
 	}
 }
 
@@ -166,7 +200,7 @@ func (n *near) size() (bytes int64) {
 }
 
 func (s *nearShard) add(e *nearEntry) {
-	s.entries[e.record.ID] = e
+	s.entries[e.name] = e
 	s.bytes += e.size
 	if e.older = s.newest; e.older != nil {
 		e.older.newer = e
@@ -177,7 +211,7 @@ func (s *nearShard) add(e *nearEntry) {
 }
 
 func (s *nearShard) remove(e *nearEntry) {
-	delete(s.entries, e.record.ID)
+	delete(s.entries, e.name)
 	s.bytes -= e.size
 	if s.hand == e {
 		s.hand = e.newer

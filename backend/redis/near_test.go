@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +33,15 @@ func TestNearKeepsWhatWasRead(t *testing.T) {
 	n.cache(r)
 	if got, found, _ := n.get("a"); !found || got != r {
 		t.Errorf("got %+v, %v", got, found)
+	}
+	_, _, s := n.list("index")
+	n.putList(s, "index", []string{"a"})
+	if ids, found, _ := n.list("index"); !found || !slices.Equal(ids, []string{"a"}) {
+		t.Errorf("the list is %v, %v", ids, found)
+	}
+	n.drop("index")
+	if _, found, _ := n.list("index"); found {
+		t.Error("a dropped list is there")
 	}
 	n.cache(perdure.Record{ID: "nothing"})
 	if n.has("nothing") {

@@ -111,7 +111,7 @@ func (b *Backend) readPage(result rueidis.RedisResult) (listing, error) {
 
 // carryPages reads the pages of all parcels with one script.
 func (b *Backend) carryPages(ctx context.Context, load []*parcel) {
-	b.carryScript(ctx, call{script: b.scripts.page}, load)
+	b.carryScript(ctx, call{script: b.scripts.page, watch: b.listed}, load)
 }
 
 func (b *Backend) readListing(reply rueidis.RedisMessage) (l listing, err error) {

@@ -17,6 +17,7 @@ type Backend struct {
 	link      *link
 	near      *near
 	cached    bool // the server tells of changes to what is read
+	listed    bool // and to which sessions a user has
 	encrypted bool // TLS
 	scripts   scripts
 	gate      *gate
@@ -68,6 +69,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	}
 	b.encrypted = o.secure(&a)
 	b.link = newLink(client, o.Timeout, o.TimeoutAll)
+	b.listed = cached && !b.link.cluster
 	b.feeds = newFeeds(b.keys, b.link.cluster, o.FeedLength)
 	b.clocks.cluster = b.link.cluster
 	b.encoder = encoder{keys: b.keys, cluster: b.link.cluster, skew: perdure.Millis(o.MaxClockSkew.Milliseconds()), clocks: b.clocks}
@@ -91,7 +93,7 @@ func (k *keyspace) changed(cache *near, keys []rueidis.RedisMessage) {
 	}
 	for _, m := range keys {
 		if key, err := m.ToString(); err == nil {
-			cache.drop(k.id(key))
+			cache.drop(k.name(key))
 		}
 	}
 }

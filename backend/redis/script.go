@@ -24,6 +24,7 @@ type call struct {
 	words      []string
 	keys, args []string
 	apart      bool // on a connection of its own while it lasts
+	watch      bool // the server is to tell of changes to what it reads; of a call that is sent alone
 }
 
 // command is the plain command of these words, with its keys at the end.

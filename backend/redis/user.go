@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/perdure/perdure"
@@ -10,7 +11,8 @@ import (
 )
 
 // ListUser returns a page of the user's sessions: one round trip, and another
-// where ids on it lie in other partitions than the user.
+// where ids on it lie in other partitions than the user. One that the near cache
+// holds whole costs none, and one for those of its sessions that it does not hold.
 func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after string, limit int) (perdure.Page, error) {
 	if err := b.link.ready(ctx); err != nil {
 		return perdure.Page{}, err
@@ -21,7 +23,14 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 	}
 	limit = pageLimit(limit)
 	home := &b.keys.partitions[user.Partition()]
-	l, err := b.page(ctx, home, home.users+string(user), from, limit)
+	index := home.users + string(user)
+	ids, found, s := b.near.list(index)
+	if found && after == "" && len(ids) <= limit {
+		if records, err := b.Load(ctx, ids); err == nil && allOf(records, user) {
+			return perdure.Page{Records: records}, nil
+		}
+	}
+	l, err := b.page(ctx, home, index, from, limit)
 	if err != nil {
 		return perdure.Page{}, err
 	}
@@ -34,10 +43,34 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 			page.Records = append(page.Records, r)
 		}
 	}
-	if l.looked == limit {
+	switch {
+	case l.looked == limit:
 		page.Next = l.last.String()
+	case after == "" && b.listed && l.tells(page.Records):
+		b.near.putList(s, index, idsOf(page.Records))
 	}
 	return page, nil
+}
+
+// tells reports whether the sessions are all that the index names.
+func (l *listing) tells(sessions []perdure.Record) bool {
+	return len(sessions) > 0 && len(sessions) == len(l.ids)+len(l.unreadable)
+}
+
+// allOf reports whether all records are sessions of the user. If not, what the near
+// cache holds of the user is about to change.
+func allOf(records []perdure.Record, user perdure.UserKey) bool {
+	return !slices.ContainsFunc(records, func(r perdure.Record) bool {
+		return r.Kind != perdure.KindSession || r.User != user
+	})
+}
+
+func idsOf(records []perdure.Record) []string {
+	ids := make([]string, len(records))
+	for i := range records {
+		ids[i] = records[i].ID
+	}
+	return ids
 }
 
 // loadForeign fills in the records of ids in other partitions than the user's.
@@ -87,6 +120,7 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 		return perdure.UserRemoved{}, err
 	}
 	b.near.drop(r.Epoch.ID)
+	b.near.drop(b.keys.index(r.Epoch.User))
 	answer, err := b.readRevoked(&r, results[0])
 	if err != nil || answer.Outcome == perdure.Conflict {
 		return answer.UserRemoved, err
