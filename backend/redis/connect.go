@@ -5,8 +5,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -61,7 +64,7 @@ func dial(ctx context.Context, option rueidis.ClientOption) (rueidis.Client, err
 	select {
 	case a := <-done:
 		if a.err != nil {
-			return nil, failure(a.err)
+			return nil, unanswered(failure(a.err), &option)
 		}
 		return a.client, nil
 	case <-ctx.Done():
@@ -70,8 +73,21 @@ func dial(ctx context.Context, option rueidis.ClientOption) (rueidis.Client, err
 				a.client.Close()
 			}
 		}()
-		return nil, ended(ctx)
+		return nil, unanswered(ended(ctx), &option)
 	}
+}
+
+// unanswered names what else may be behind a connection that comes to nothing: one
+// side speaks TLS, and the other waits for what it takes for a command.
+func unanswered(err error, option *rueidis.ClientOption) error {
+	hungUp := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && option.TLSConfig != nil:
+		return fmt.Errorf("%w; a server without TLS on this port is silent too: its address is redis://", err)
+	case hungUp && option.TLSConfig == nil:
+		return fmt.Errorf("%w; a server with TLS on this port hangs up too: its address is rediss://", err)
+	}
+	return err
 }
 
 // topologyInterval is how often a Cluster is asked who serves which slot, besides

@@ -219,6 +219,25 @@ func TestLoginIsRefused(t *testing.T) {
 	}
 }
 
+// One side speaks TLS, the other does not: who gets the scheme wrong is told.
+func TestTheOtherScheme(t *testing.T) {
+	plain, secure := redistest.Start(t, redistest.Options{}), redistest.Start(t, redistest.Options{TLS: true})
+	for url, want := range map[string]string{
+		"rediss://" + plain.Addr(): "its address is redis://",
+		"redis://" + secure.Addr(): "its address is rediss://",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		b, err := Open(ctx, Options{URL: url})
+		cancel()
+		if err == nil {
+			b.Close()
+		}
+		if !errors.Is(err, perdure.ErrUnavailable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; it does not say %q", url, err, want)
+		}
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	if err := server.Kill(); err != nil {
