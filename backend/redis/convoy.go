@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,8 @@ type convoy struct {
 	carry func(ctx context.Context, load []*parcel)
 	queue chan *parcel
 	wait  *patience
-	spare sync.Pool // of *parcel
+	spare sync.Pool    // of *parcel
+	last  atomic.Int32 // how many calls the last load had
 }
 
 // parcel is the call of one caller.
@@ -41,6 +43,7 @@ const (
 	maxParcels  = 64      // of a load
 	maxLoad     = 1 << 18 // its bytes, about
 	queueLength = 1 << 10 // parcels that wait in line; more callers wait at its end
+	maxTurns    = 100     // of the scheduler that a load waits for more
 )
 
 func newConvoy(l *link, carry func(context.Context, []*parcel)) *convoy {
@@ -95,7 +98,7 @@ func (c *convoy) run() {
 	for {
 		select {
 		case p := <-c.queue:
-			load = c.fill(append(load[:0], p))
+			load = c.gather(load[:0], p)
 		case <-c.link.closing:
 			return
 		}
@@ -112,25 +115,32 @@ func (c *convoy) run() {
 	}
 }
 
-// fill adds to a load what is waiting, and takes out those whose caller has left.
-func (c *convoy) fill(load []*parcel) []*parcel {
-	size := 0
-	if load[0].gone.Load() {
-		load = load[:0]
-	} else {
-		size = load[0].size()
-	}
-	for len(load) < maxParcels && size < maxLoad {
-		select {
-		case p := <-c.queue:
-			if !p.gone.Load() {
-				load = append(load, p)
-				size += p.size()
-			}
-		default:
-			return load
+// gather makes a load of the first parcel and what is waiting behind it, without
+// those whose caller has left. One that is smaller than the last waits for more: the
+// callers whom that has released are about to come again, one after the other, and a
+// load costs the server as much as some calls do. It waits for as long as they take
+// turns, and so not at all for a caller who is alone.
+func (c *convoy) gather(load []*parcel, p *parcel) []*parcel {
+	for size, turn := 0, 0; ; {
+		if p != nil && !p.gone.Load() {
+			load = append(load, p)
+			size += p.size()
 		}
+		if len(load) == maxParcels || size >= maxLoad {
+			break
+		}
+		select {
+		case p = <-c.queue:
+			continue
+		default:
+			p = nil
+		}
+		if turn++; turn > maxTurns || len(load) >= int(c.last.Load()) {
+			break
+		}
+		runtime.Gosched()
 	}
+	c.last.Store(int32(len(load)))
 	return load
 }
 
