@@ -39,7 +39,7 @@ type parcel struct {
 }
 
 const (
-	carriers    = 3       // loads are made ready while another is under way
+	carriers    = 2       // a load is made ready while another is under way
 	maxParcels  = 64      // of a load
 	maxLoad     = 1 << 18 // its bytes, about
 	queueLength = 1 << 10 // parcels that wait in line; more callers wait at its end
