@@ -277,6 +277,16 @@ func TestForeignIDs(t *testing.T) {
 	}
 }
 
+func TestWhatAnIDMayHave(t *testing.T) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for c := range 256 {
+		id := strings.Repeat("a", 15) + string([]byte{byte(c)})
+		if err := CheckID(id); (err == nil) != strings.Contains(alphabet, id[15:]) {
+			t.Errorf("with the character %q: %v", id[15:], err)
+		}
+	}
+}
+
 func TestMetadata(t *testing.T) {
 	m, err := newMetadata(map[string]any{
 		"theme": "dark", "n": json.RawMessage(" 12345678901234567890 "), "nested": map[string]any{"a": []int{1}}, "quote\"": nil,
