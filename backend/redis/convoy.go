@@ -21,8 +21,11 @@ type convoy struct {
 	carry func(ctx context.Context, load []*parcel)
 	queue chan *parcel
 	wait  *patience
-	spare sync.Pool    // of *parcel
-	last  atomic.Int32 // how many calls the last load had
+	spare sync.Pool // of *parcel
+
+	linger time.Duration // how long a load waits for more calls, about
+	last   atomic.Int32  // how many calls the last load had
+	haste  atomic.Int32  // how many loads to come do not wait
 }
 
 // parcel is the call of one caller.
@@ -43,11 +46,13 @@ const (
 	maxParcels  = 64      // of a load
 	maxLoad     = 1 << 18 // its bytes, about
 	queueLength = 1 << 10 // parcels that wait in line; more callers wait at its end
-	maxTurns    = 100     // of the scheduler that a load waits for more
+
+	linger = 100 * time.Microsecond
+	hasty  = 100 // loads that do not wait after one that waited ten times as long
 )
 
 func newConvoy(l *link, carry func(context.Context, []*parcel)) *convoy {
-	c := &convoy{link: l, carry: carry, queue: make(chan *parcel, queueLength), wait: &patience{timeout: l.timeout}}
+	c := &convoy{link: l, carry: carry, queue: make(chan *parcel, queueLength), wait: &patience{timeout: l.timeout}, linger: linger}
 	c.spare.New = func() any { return &parcel{done: make(chan struct{}, 1)} }
 	for range carriers {
 		go c.run()
@@ -116,12 +121,13 @@ func (c *convoy) run() {
 }
 
 // gather makes a load of the first parcel and what is waiting behind it, without
-// those whose caller has left. One that is smaller than the last waits for more: the
-// callers whom that has released are about to come again, one after the other, and a
-// load costs the server as much as some calls do. It waits for as long as they take
-// turns, and so not at all for a caller who is alone.
+// those whose caller has left. One that is smaller than the last waits a moment for
+// more: the callers whom that has released are about to come again, one after the
+// other, and a load costs the server as much as some calls do.
 func (c *convoy) gather(load []*parcel, p *parcel) []*parcel {
-	for size, turn := 0, 0; ; {
+	size := 0
+	var began time.Time
+	for more := true; ; {
 		if p != nil && !p.gone.Load() {
 			load = append(load, p)
 			size += p.size()
@@ -135,13 +141,31 @@ func (c *convoy) gather(load []*parcel, p *parcel) []*parcel {
 		default:
 			p = nil
 		}
-		if turn++; turn > maxTurns || len(load) >= int(c.last.Load()) {
+		if !more || len(load) == 0 || len(load) >= int(c.last.Load()) {
 			break
 		}
-		runtime.Gosched()
+		more = c.yield(&began)
 	}
 	c.last.Store(int32(len(load)))
 	return load
+}
+
+// yield lets others run, and reports whether it is worth while to do so again. Where
+// they run long, in a process that is busy with other things, loads do without.
+func (c *convoy) yield(began *time.Time) bool {
+	if c.haste.Load() > 0 {
+		c.haste.Add(-1)
+		return false
+	}
+	if began.IsZero() {
+		*began = time.Now()
+	}
+	runtime.Gosched()
+	waited := time.Since(*began)
+	if waited > 10*c.linger {
+		c.haste.Store(hasty)
+	}
+	return waited < c.linger
 }
 
 func (p *parcel) size() (bytes int) {

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -16,7 +17,7 @@ func TestALoadWaitsForThoseWhoCome(t *testing.T) {
 		{last: 5, coming: 2, want: 3},
 		{last: maxParcels, coming: 2 * maxParcels, want: maxParcels},
 	} {
-		c := &convoy{queue: make(chan *parcel, queueLength)}
+		c := &convoy{queue: make(chan *parcel, queueLength), linger: 200 * time.Millisecond}
 		c.last.Store(int32(test.last))
 		for range test.coming {
 			go func() { c.queue <- &parcel{} }()
@@ -47,5 +48,30 @@ func TestALoadLeavesOutWhoHasLeft(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("a load of nobody waits")
+	}
+}
+
+// Where others run long, a load waits for them once, and then no more for a while.
+func TestALoadDoesNotWaitForABusyProcess(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	c := &convoy{queue: make(chan *parcel, queueLength), linger: linger}
+	busy := func() *atomic.Bool {
+		var ran atomic.Bool
+		c.last.Store(maxParcels)
+		go func() {
+			for began := time.Now(); time.Since(began) < 11*linger; {
+			}
+			ran.Store(true)
+		}()
+		if load := c.gather(nil, &parcel{}); len(load) != 1 {
+			t.Errorf("a load of %v", load)
+		}
+		return &ran
+	}
+	if first := busy(); !first.Load() {
+		t.Error("the first load did not wait")
+	}
+	if second := busy(); second.Load() {
+		t.Error("the second load waited, too")
 	}
 }
