@@ -66,26 +66,9 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 		return nil, err
 	}
 	results := make([]perdure.Result, len(batches))
-	pending := make([]int, len(batches))
-	for i := range pending {
-		pending[i] = i
-	}
-	for len(pending) > 0 {
-		var err error
-		if pending, err = b.journalSome(ctx, st, batches, results, pending); err != nil {
-			return nil, err
-		}
-	}
-	return results, nil
-}
-
-// journalSome carries out the pending batches in the journal, and returns those that
-// a merge has overtaken.
-func (b *Backend) journalSome(ctx context.Context, st *status, batches []perdure.Batch, results []perdure.Result, pending []int) (overtaken []int, err error) {
 	var all []perdure.Batch // each preceded by what it is based on
 	var plans []plan
-	for _, i := range pending {
-		batch := batches[i]
+	for i, batch := range batches {
 		if mustMint(&batch[0]) {
 			results[i] = b.minted(ctx, st, batch[0].Record.ID)
 			continue
@@ -105,12 +88,12 @@ func (b *Backend) journalSome(ctx context.Context, st *status, batches []perdure
 			results[i].Err = b.unavailable(st, "this process does not hold the session")
 			continue
 		}
-		p.index, p.first = i, len(all)
+		p.result, p.first = &results[i], len(all)
 		all = append(append(all, p.seeds...), p.batch)
 		plans = append(plans, p)
 	}
 	if len(all) == 0 {
-		return nil, nil
+		return results, nil
 	}
 	applied, err := b.journal.Apply(ctx, all)
 	for _, p := range plans {
@@ -122,12 +105,12 @@ func (b *Backend) journalSome(ctx context.Context, st *status, batches []perdure
 	b.journal.noted()
 	b.journalFails.Store(false)
 	for _, p := range plans {
-		results[p.index] = p.settle(applied)
-		if b.overtaken(ctx, &p, &results[p.index]) {
-			overtaken = append(overtaken, p.index)
+		*p.result = p.outcome(applied)
+		if p.overtaken(applied) {
+			*p.result = perdure.Result{Err: b.unavailable(st, "what is written to is being merged; try again")}
 		}
 	}
-	return overtaken, nil
+	return results, nil
 }
 
 // minted is the result of a put under an id that was minted before the outage:
@@ -156,14 +139,15 @@ func (b *Backend) noteEnds(batch perdure.Batch) {
 
 // plan is how a batch is carried out in the journal.
 type plan struct {
-	// seeds are puts of what the batch is about and the journal does not hold yet.
+	// seeds are puts of what is known of the ids that the batch is about, which
+	// change nothing where the journal holds it, and is still to when they come: what
+	// it holds now may be merged, and forgotten, in between.
 	seeds  []perdure.Batch
 	batch  perdure.Batch   // nil where it needs a record that nobody here has
 	ends   *perdure.Record // the session that a removal ends, if the journal does not hold it
 	plants bool            // a removal that may meet nothing in the journal
-	relies bool            // on a record that the journal holds
-	index  int             // of the batch
-	first  int             // where its seeds are in what is applied
+	result *perdure.Result
+	first  int // where its seeds are in what is applied
 }
 
 // plan finds out what the journal has to be given for a batch.
@@ -173,17 +157,14 @@ func (b *Backend) plan(ctx context.Context, st *status, batch perdure.Batch) (p 
 		return b.planRemoval(ctx, st, batch)
 	}
 	for _, w := range batch {
-		seeds := len(p.seeds)
 		known, err := b.seed(ctx, st, &p.seeds, w.Record.ID)
 		if err != nil {
 			return p, err
 		}
-		needed := w.Op != perdure.OpPut || !w.Base.IsZero()
-		if needed && !known {
+		if needed := w.Op != perdure.OpPut || !w.Base.IsZero(); needed && !known {
 			p.batch = nil
 			return p, nil
 		}
-		p.relies = p.relies || needed && len(p.seeds) == seeds
 		for _, id := range []string{w.Record.Parent, perdure.EpochID(w.Record.User)} {
 			if w.Op == perdure.OpPut && id != "" {
 				if _, err := b.seed(ctx, st, &p.seeds, id); err != nil {
@@ -195,32 +176,28 @@ func (b *Backend) plan(ctx context.Context, st *status, batch perdure.Batch) (p 
 	return p, nil
 }
 
-// planRemoval plants a tombstone: that of a session which is held here, or one
-// that ends a session which nobody here knows, wherever it is. Either takes less
-// room than the session would, so that a logout fits into a journal that is full.
+// planRemoval plants a tombstone: that of a session which is known here, or one that
+// ends a session which nobody here knows, wherever it is. Either takes less room than
+// the session would, so that a logout fits into a journal that is full.
 func (b *Backend) planRemoval(ctx context.Context, st *status, batch perdure.Batch) (plan, error) {
 	w := batch[0]
 	p := plan{batch: batch}
-	r, err := b.journal.Get(ctx, w.Record.ID)
-	if err != nil || r.Exists() {
-		p.relies = true
+	if _, err := b.journal.Get(ctx, w.Record.ID); err != nil {
 		return p, err
 	}
-	p.plants = true
-	switch r, err = b.offlineGet(ctx, st, w.Record.ID); {
+	switch r, err := b.offlineGet(ctx, st, w.Record.ID); {
 	case ctx.Err() != nil:
 		return p, err
 	case err == nil && r.Kind == perdure.KindTombstone:
-		p.plants = false
-		_, err := b.seed(ctx, st, &p.seeds, w.Record.ID)
-		return p, err
+		p.seeds = append(p.seeds, perdure.Batch{{Op: perdure.OpPut, Record: r}})
+		return p, nil
 	case err == nil && r.Kind == perdure.KindSession:
 		p.ends = &r
 		w.Record = entombed(r, w.Record.Reason, w.Record.Version)
 	default:
 		w.Record = b.unknown(w.Record)
 	}
-	w.Plant = true
+	p.plants, w.Plant = true, true
 	p.batch = perdure.Batch{w}
 	return p, nil
 }
@@ -232,9 +209,9 @@ func (b *Backend) unknown(tomb perdure.Record) perdure.Record {
 	return tomb
 }
 
-// settle returns what became of the batch. Where there was no room for what it is
-// based on, that is why it failed.
-func (p *plan) settle(applied []perdure.Result) perdure.Result {
+// outcome is what became of the batch. Where there was no room for what it is based
+// on, that is why it failed.
+func (p *plan) outcome(applied []perdure.Result) perdure.Result {
 	last := p.first + len(p.seeds)
 	for _, seeded := range applied[p.first:last] {
 		if seeded.Err != nil {
@@ -242,7 +219,7 @@ func (p *plan) settle(applied []perdure.Result) perdure.Result {
 		}
 	}
 	r := applied[last]
-	if p.plants && metNothing(&r) && r.Outcome == perdure.Absent {
+	if p.plants && r.Err == nil && r.Outcome == perdure.Absent && !r.Stored.Exists() {
 		r.Outcome = perdure.Applied
 		if p.ends != nil {
 			r.Stored = *p.ends
@@ -251,20 +228,20 @@ func (p *plan) settle(applied []perdure.Result) perdure.Result {
 	return r
 }
 
-// overtaken reports whether the batch met nothing because what it relied on was
-// merged, and has left the journal, since it was planned. It is to be planned again:
-// to answer that there is nothing would lose a logout.
-func (b *Backend) overtaken(ctx context.Context, p *plan, r *perdure.Result) bool {
-	if !p.relies || !metNothing(r) {
+// overtaken reports whether the batch met nothing although its seeds were there a
+// moment before: they were merged, and have left a journal in memory, in between. To
+// answer that there is nothing would lose a logout.
+func (p *plan) overtaken(applied []perdure.Result) bool {
+	if p.result.Err != nil || p.result.Outcome == perdure.Applied || p.result.Stored.Exists() {
 		return false
 	}
-	held, err := b.journal.Get(ctx, p.batch[r.Write].Record.ID)
-	return err == nil && !held.Exists()
-}
-
-// metNothing reports whether a batch failed for want of a record.
-func metNothing(r *perdure.Result) bool {
-	return r.Err == nil && r.Outcome != perdure.Applied && !r.Stored.Exists()
+	for i, seed := range p.seeds {
+		if met := applied[p.first+i].Stored; met.Exists() && met.ID != seed[0].Record.ID {
+			return false // it was not let in: the epoch of its user, or the end of its parent
+		}
+	}
+	w := &p.batch[p.result.Write]
+	return w.Op == perdure.OpRemove || w.Op == perdure.OpPut && !w.Base.IsZero()
 }
 
 // mustMint reports whether the write is of a session whose id was minted just
@@ -276,14 +253,13 @@ func mustMint(w *perdure.Write) bool {
 		w.Reason != perdure.ReasonMerged && !w.Chosen && !marked && len(w.Record.ID) == len(perdure.NewID(0))
 }
 
-// seed adds a put of what is known of the id, unless the journal holds it, and
-// reports whether anything is known.
+// seed adds a put of what is known of the id, and reports whether anything is.
 func (b *Backend) seed(ctx context.Context, st *status, seeds *[]perdure.Batch, id string) (bool, error) {
-	r, err := b.journal.Get(ctx, id)
-	if err != nil || r.Exists() {
-		return err == nil, err
+	if _, err := b.journal.Get(ctx, id); err != nil {
+		return false, err
 	}
-	if r, err = b.offlineGet(ctx, st, id); err != nil || !r.Exists() {
+	r, err := b.offlineGet(ctx, st, id)
+	if err != nil || !r.Exists() {
 		return false, nil
 	}
 	w := perdure.Write{Op: perdure.OpPut, Record: r}

@@ -230,39 +230,69 @@ func TestAMirrorMakesNoSuccessorUp(t *testing.T) {
 	}
 }
 
-// TestALogoutThatAMergeOvertakes: while a logout was on its way into the journal, the
-// rotation that it ends was merged and left it.
-func TestALogoutThatAMergeOvertakes(t *testing.T) {
-	shared := newToll(newShared(t))
-	n := newNode(t, shared, failover.Options{})
-	old, other := n.create(t, "u"), n.create(t, "u")
-	shared.keep(readsOnly)
-	if _, err := n.Touch(t.Context(), old); err != nil {
-		t.Fatal(err)
-	}
-	n.await(t, failover.Degraded)
-	successor, err := n.Rotate(t.Context(), old, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var merged atomic.Bool
-	shared.keep(func(ctx context.Context, call string, ids ...string) error {
-		switch {
-		case call == "get" && ids[0] == other && !merged.Swap(true):
-			shared.keep(nil)
-			n.awaitHealth(t, func(h failover.Health) bool { return h.JournalDepth == 1 }) // the successor
-			return nil
-		}
-		return readsOnly(ctx, call, ids...)
-	})
-	end := func(id string) perdure.Batch {
-		return perdure.Batch{{Op: perdure.OpRemove, Record: perdure.Record{ID: id, Header: perdure.Header{Kind: perdure.KindTombstone, Reason: perdure.ReasonLogout}}}}
-	}
-	results, err := n.failover.Apply(t.Context(), []perdure.Batch{end(old), end(other)})
-	if err != nil || !merged.Load() {
-		t.Fatalf("%v, %v", err, merged.Load())
-	}
-	if met := results[0].Stored; met.Kind != perdure.KindTombstone || met.Reason != perdure.ReasonRotated {
-		t.Errorf("the logout of %s met %+v, not its rotation to %s", old, results[0], successor.ID)
+// TestWhatAMergeOvertakes: while a call was on its way into the journal, what it had
+// found there was merged and has left it.
+func TestWhatAMergeOvertakes(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(t *testing.T, n *node, id string)
+		left    int64 // in the journal, when what ends sessions has left it
+		write   func(session perdure.Record) perdure.Write
+		outcome perdure.Outcome
+		met     perdure.Reason
+	}{
+		"a logout of who was rotated": {
+			func(t *testing.T, n *node, id string) {
+				if _, err := n.Rotate(t.Context(), id, 0); err != nil {
+					t.Fatal(err)
+				}
+			}, 1,
+			func(session perdure.Record) perdure.Write {
+				return perdure.Write{Op: perdure.OpRemove, Record: perdure.Record{ID: session.ID, Header: perdure.Header{Reason: perdure.ReasonLogout}}}
+			}, perdure.Absent, perdure.ReasonRotated,
+		},
+		"a copy of who was logged out": {
+			func(t *testing.T, n *node, id string) {
+				if err := ends(n, id); err != nil {
+					t.Fatal(err)
+				}
+			}, 0,
+			func(session perdure.Record) perdure.Write {
+				return perdure.Write{Op: perdure.OpPut, Record: session, Reason: perdure.ReasonMerged}
+			}, perdure.Conflict, perdure.ReasonLogout,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shared := newToll(newShared(t))
+			n := newNode(t, shared, failover.Options{})
+			id, other := n.create(t, "u"), n.create(t, "u")
+			session, err := shared.Backend.Get(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shared.keep(readsOnly)
+			if _, err := n.Touch(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			n.await(t, failover.Degraded)
+			test.prepare(t, n, id)
+			var merged atomic.Bool
+			shared.keep(func(ctx context.Context, call string, ids ...string) error {
+				if call == "get" && ids[0] == other && !merged.Swap(true) {
+					shared.keep(nil)
+					n.awaitHealth(t, func(h failover.Health) bool { return h.JournalDepth == test.left })
+					return nil
+				}
+				return readsOnly(ctx, call, ids...)
+			})
+			last := perdure.Write{Op: perdure.OpRemove, Record: perdure.Record{ID: other, Header: perdure.Header{Reason: perdure.ReasonLogout}}}
+			results, err := n.failover.Apply(t.Context(), []perdure.Batch{{test.write(session)}, {last}})
+			if err != nil || !merged.Load() {
+				t.Fatalf("%v, %v", err, merged.Load())
+			}
+			r := results[0]
+			if r.Err != nil || r.Outcome != test.outcome || r.Stored.Kind != perdure.KindTombstone || r.Stored.Reason != test.met {
+				t.Errorf("%+v", r)
+			}
+		})
 	}
 }
