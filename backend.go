@@ -45,9 +45,11 @@ type Backend interface {
 	Apply(ctx context.Context, batches []Batch) ([]Result, error)
 
 	// ListUser returns a page of the user's sessions, none twice, in an order of
-	// the backend's choosing. A cache may answer it, as Get. A session that is there from the first page to the
+	// the backend's choosing. A session that is there from the first page to the
 	// last and whose expiry does not change is in one of them. Of unreadable
-	// records a page names those that the backend knows to be the user's.
+	// records a page names those that the backend knows to be the user's. It may be
+	// answered from a cache, as Get; but once a put of the user's epoch has
+	// returned, it lacks no session that was stored before.
 	ListUser(ctx context.Context, user UserKey, after string, limit int) (Page, error)
 
 	// RemoveUser ends a user's sessions: see UserRemoval. An epoch that cannot be

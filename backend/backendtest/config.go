@@ -21,8 +21,8 @@ type Config struct {
 	// two backends are as two processes on one store. Defaults to false: laws
 	// about two processes use one backend twice.
 	Shared bool
-	// Stale says that Get, Load and ListUser may be behind the other backends on the
-	// space, as a near cache is until its invalidation arrives. Defaults to
+	// Stale says that Get, Load and ListUser may be behind the other backends on
+	// the space, as a near cache is until its invalidation arrives. Defaults to
 	// false: they are linearizable.
 	Stale bool
 	// Durable says that Open finds again what was acknowledged in the space

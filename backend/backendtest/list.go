@@ -21,6 +21,21 @@ func listLaws() []law {
 		{"IsStableWhileOthersWrite", listIsStableWhileOthersWrite, nil},
 		{"RefusesACursorThatIsNone", listRefusesACursorThatIsNone, nil},
 		{"IsNeverBehindItself", listIsNeverBehindItself, nil},
+		{"LacksNobodyAfterAnEpoch", listLacksNobodyAfterAnEpoch, nil},
+	}
+}
+
+// listLacksNobodyAfterAnEpoch: who puts a user's epoch lists the sessions that it is
+// to end, and none that another process had stored may be missing.
+func listLacksNobodyAfterAnEpoch(r *rig) {
+	for range 10 {
+		u := r.user()
+		kept := r.create(r.session(u))
+		r.lists("the user's sessions", u, 10, []perdure.Record{kept})
+		login := r.session(u)
+		r.noError(mustApply(r, r.b, put(login, perdure.Version{})))
+		r.applied(put(r.epoch(u, r.version()), perdure.Version{}))
+		r.wantSame("after an epoch", r.listing(r.a, u, 10), []perdure.Record{kept, login})
 	}
 }
 

@@ -185,7 +185,7 @@ func (b *Backend) settle(batch perdure.Batch, reply rueidis.RedisMessage, err er
 	for i := range batch {
 		r := &batch[i].Record
 		b.near.drop(r.ID)
-		if b.listed && r.User != "" {
+		if b.listed && r.User != "" { // of an epoch too: the list that follows it lacks nobody
 			b.near.drop(b.keys.index(r.User))
 		}
 	}

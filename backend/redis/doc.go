@@ -10,8 +10,9 @@
 //
 // # Near cache
 //
-// A record that was read is kept in this process, and is read again when the
-// server says that it has changed (CLIENT TRACKING). No call sees a state older
+// A record that was read is kept in this process, and so is, outside a Cluster,
+// which sessions a user has. It is read again when the server says that it has
+// changed (CLIENT TRACKING). No call sees a state older
 // than what a call of this Backend has returned. What another process does is
 // seen as soon as the server's word of it arrives, in about a millisecond. A
 // connection that ends takes with it all that is cached.

@@ -42,14 +42,14 @@ type nearShard struct {
 	hand    *nearEntry // where eviction goes on
 	bytes   int64
 	limit   int64
-	stamps  [nearStamps]uint64 // each for the changes of the ids that share it
+	stamps  [nearStamps]uint64 // each for the changes of the names that share it
 	_       [64]byte           // keeps the locks on cache lines of their own
 }
 
 type nearEntry struct {
 	name         string
 	record       perdure.Record
-	ids          []string      // of a user's sessions; not to be written to
+	ids          []string      // of a user's sessions, not to be written to; nil for a record
 	until        time.Duration // since start
 	size         int64
 	read         atomic.Bool
@@ -77,13 +77,13 @@ func newNear(limit int64, age time.Duration) *near {
 
 func (n *near) shard(hash uint64) *nearShard { return &n.shards[hash%nearShards] }
 
-// slot is where in the shard the stamp of an id is.
+// slot is where in the shard the stamp of a name is.
 func slot(hash uint64) uint64 { return hash / nearShards % nearStamps }
 
 // get returns the record, and the stamp to put it with if it is not there.
 func (n *near) get(id string) (r perdure.Record, found bool, s stamp) {
 	e, s := n.find(id)
-	if e == nil {
+	if e == nil || e.ids != nil {
 		return r, false, s
 	}
 	return e.record, true, s
@@ -92,7 +92,7 @@ func (n *near) get(id string) (r perdure.Record, found bool, s stamp) {
 // list returns the ids of a user's sessions, and the stamp to put them with.
 func (n *near) list(index string) (ids []string, found bool, s stamp) {
 	e, s := n.find(index)
-	if e == nil {
+	if e == nil || e.ids == nil {
 		return nil, false, s
 	}
 	return e.ids, true, s

@@ -51,11 +51,11 @@ type Options struct {
 	// Defaults to false.
 	TimeoutAll bool
 
-	// NearCacheBytes bounds the memory of the near cache: records that were
-	// read are kept in this process until the server says that they changed.
+	// NearCacheBytes bounds the memory of the near cache: records and lists that
+	// were read are kept in this process until the server says that they changed.
 	// Negative is no near cache. Defaults to 64 MiB.
 	NearCacheBytes int64
-	// NearCacheAge is after what time a record is read again although the
+	// NearCacheAge is after what time either is read again although the
 	// server did not say that it changed: a master that the rest of a Cluster
 	// has given up cannot say it. Defaults to one minute.
 	NearCacheAge time.Duration

@@ -76,10 +76,13 @@ func pageArgs(own *partitionKeys, after place, limit int) []string {
 	return []string{own.records, after.score, after.member, strconv.Itoa(limit - 1)}
 }
 
-// page reads a page of one index, together with those of other callers.
+// page reads a page of one index: the first of it together with those of other
+// callers.
 func (b *Backend) page(ctx context.Context, own *partitionKeys, index string, after place, limit int) (listing, error) {
-	if b.link.cluster {
-		results, err := b.link.do(ctx, b.pageCall(own, index, after, limit))
+	if b.link.cluster || after != (place{}) {
+		c := b.pageCall(own, index, after, limit)
+		c.apart = !b.link.cluster
+		results, err := b.link.do(ctx, c)
 		if err != nil {
 			return listing{}, err
 		}

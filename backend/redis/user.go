@@ -26,9 +26,16 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 	index := home.users + string(user)
 	ids, found, s := b.near.list(index)
 	if found && after == "" && len(ids) <= limit {
-		if records, err := b.Load(ctx, ids); err == nil && allOf(records, user) {
+		records, err := b.Load(ctx, ids)
+		bad, err := perdure.AsUnreadable(err)
+		if err != nil {
+			return perdure.Page{}, err
+		}
+		if bad == nil && allOf(records, user) {
 			return perdure.Page{Records: records}, nil
 		}
+		b.near.drop(index)
+		_, _, s = b.near.list(index)
 	}
 	l, err := b.page(ctx, home, index, from, limit)
 	if err != nil {
@@ -52,13 +59,12 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 	return page, nil
 }
 
-// tells reports whether the sessions are all that the index names.
+// tells reports whether the sessions are all that the index names, and any at all.
 func (l *listing) tells(sessions []perdure.Record) bool {
-	return len(sessions) > 0 && len(sessions) == len(l.ids)+len(l.unreadable)
+	return len(sessions) > 0 && len(sessions) == len(l.ids) && len(l.unreadable) == 0
 }
 
-// allOf reports whether all records are sessions of the user. If not, what the near
-// cache holds of the user is about to change.
+// allOf reports whether all records are sessions of the user.
 func allOf(records []perdure.Record, user perdure.UserKey) bool {
 	return !slices.ContainsFunc(records, func(r perdure.Record) bool {
 		return r.Kind != perdure.KindSession || r.User != user
