@@ -152,14 +152,18 @@ func (s *outageStage) recovery(ctx context.Context) (found findings, err error) 
 	if _, err := s.guarded.await(ctx, failover.Recovering); err != nil {
 		return found, err
 	}
-	others, took, err := s.bystanding(ctx, func() (time.Duration, error) { return s.guarded.await(ctx, failover.Healthy) })
+	var took time.Duration
+	others, err := s.bystanding(ctx, func() (err error) {
+		took, err = s.guarded.await(ctx, failover.Healthy)
+		return err
+	})
 	if err != nil {
 		return found, err
 	}
 	if h := s.guarded.failover.Health(ctx); h.JournalDepth > 0 || h.Replayed < journalled {
 		return found, fmt.Errorf("%w: %+v", errWrong, h)
 	}
-	calm, _, err := s.bystanding(ctx, func() (time.Duration, error) { return pause(ctx, took) })
+	calm, err := s.bystanding(ctx, func() error { return pause(ctx, took) })
 	if err != nil {
 		return found, err
 	}
@@ -180,27 +184,26 @@ func (s *outageStage) recovery(ctx context.Context) (found findings, err error) 
 	return found, nil
 }
 
-// bystanding is the p99 of another process's reads while something goes on, and how
-// long that took.
-func (s *outageStage) bystanding(ctx context.Context, do func() (time.Duration, error)) (p99, took time.Duration, err error) {
+// bystanding is the p99 of another process's reads while something goes on.
+func (s *outageStage) bystanding(ctx context.Context, do func() error) (p99 time.Duration, err error) {
 	other, err := startBystander(ctx, s.server.URL(), s.ids[:min(len(s.ids), 1000)])
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	if took, err = do(); err != nil {
-		return 0, 0, err
+	if err := do(); err != nil {
+		return 0, err
 	}
 	delays, err := other.took()
 	slices.Sort(delays)
-	return percentile(delays, 99), took, err
+	return percentile(delays, 99), err
 }
 
 // pause lets time pass.
-func pause(ctx context.Context, d time.Duration) (time.Duration, error) {
+func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
-		return d, nil
+		return nil
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return ctx.Err()
 	}
 }

@@ -102,11 +102,8 @@ func (r *rig) holdsNothing(id string) {
 func (r *rig) found(id string, want perdure.Record) {
 	r.t.Helper()
 	r.noError(finds(r, r.a, id, want))
-	switch {
-	case r.cfg.Shared && r.cfg.Stale:
-		r.eventually(func() error { return finds(r, r.b, id, want) })
-	case r.cfg.Shared:
-		r.noError(finds(r, r.b, id, want))
+	if r.cfg.Shared {
+		r.shows(func() error { return finds(r, r.b, id, want) })
 	}
 }
 
@@ -230,6 +227,7 @@ func (r *rig) wantSame(what string, got, want []perdure.Record) {
 	r.noError(same(what, got, want))
 }
 
+// same is wantSame as an error.
 func same(what string, got, want []perdure.Record) error {
 	seen := map[string]perdure.Record{}
 	for _, record := range got {

@@ -46,3 +46,30 @@ func rotationKeepsWhatComesLater(r *rig) {
 		s.owned("u1")
 	}
 }
+
+func rotationCarriesOn(r *rig) {
+	s := r.stores(perdure.Options{})
+	old := s.login(perdure.Data{UserID: "u1", Username: "name", Roles: []string{"a", "b"}, Metadata: map[string]any{"k": 1}})
+	for range 3 {
+		next, err := s.two.Rotate(r.ctx, old.ID, 0)
+		r.noError(err)
+		if next.ID == old.ID || next.Username != "name" || len(next.Roles) != 2 || next.Metadata != old.Metadata || !next.CreatedAt.Equal(old.CreatedAt) || !next.ExpiresAt.Equal(old.ExpiresAt) {
+			r.t.Fatalf("a rotation made\n  %+v of\n  %+v", next, old)
+		}
+		s.replaced(old.ID)
+		s.owned("u1", next.ID)
+		old = next
+	}
+}
+
+// replaced is what is left of gone for an id that was rotated: to delete it would
+// end its successor.
+func (s *bench) replaced(id string) {
+	s.t.Helper()
+	s.noError(isGone(s.rig, s.two, id))
+	if ok, err := s.one.Touch(s.ctx, id); ok || err != nil {
+		s.t.Fatalf("Touch of an id that was rotated returned %v and the error %v", ok, err)
+	}
+	_, err := s.one.Rotate(s.ctx, id, 0)
+	s.wantError("Rotate of an id that was rotated", err, perdure.ErrNotFound)
+}

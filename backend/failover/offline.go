@@ -20,6 +20,11 @@ func (b *Backend) offlineGet(ctx context.Context, st *status, id string) (perdur
 	if err != nil || r.Exists() {
 		return r, err
 	}
+	return b.unjournalled(ctx, st, id)
+}
+
+// unjournalled is offlineGet of what the journal does not hold.
+func (b *Backend) unjournalled(ctx context.Context, st *status, id string) (perdure.Record, error) {
 	if st.readable {
 		if r, err := st.front.Get(ctx, id); err == nil && r.Exists() {
 			joined, _ := b.mirror.learn(&r, perdure.Version{}) // it may be a replica that is behind
@@ -30,7 +35,8 @@ func (b *Backend) offlineGet(ctx context.Context, st *status, id string) (perdur
 			return r, nil
 		}
 	}
-	if r, err = b.mirror.Get(ctx, id); err != nil || !r.Exists() {
+	r, err := b.mirror.Get(ctx, id)
+	if err != nil || !r.Exists() {
 		return r, b.orUnavailable(st, err, "this process does not hold the session")
 	}
 	if age := b.mirror.age(); b.opts.MaxAge > 0 && age > b.opts.MaxAge && r.Kind == perdure.KindSession {
@@ -139,12 +145,12 @@ func (b *Backend) noteEnds(batch perdure.Batch) {
 
 // plan is how a batch is carried out in the journal.
 type plan struct {
-	// seeds are puts of what is known of the ids that the batch is about, which
-	// change nothing where the journal holds it, and is still to when they come: what
-	// it holds now may be merged, and forgotten, in between.
+	// seeds are puts of what is known of the ids that the batch is about, in the
+	// journal too: what that holds now may be merged, and forgotten, before the batch
+	// comes. Where it is still there they change nothing.
 	seeds  []perdure.Batch
 	batch  perdure.Batch   // nil where it needs a record that nobody here has
-	ends   *perdure.Record // the session that a removal ends, if the journal does not hold it
+	ends   *perdure.Record // the session that a removal ends, if it is known
 	plants bool            // a removal that may meet nothing in the journal
 	result *perdure.Result
 	first  int // where its seeds are in what is applied
@@ -182,16 +188,14 @@ func (b *Backend) plan(ctx context.Context, st *status, batch perdure.Batch) (p 
 func (b *Backend) planRemoval(ctx context.Context, st *status, batch perdure.Batch) (plan, error) {
 	w := batch[0]
 	p := plan{batch: batch}
-	if _, err := b.journal.Get(ctx, w.Record.ID); err != nil {
+	r, err := b.known(ctx, st, w.Record.ID)
+	switch {
+	case err != nil:
 		return p, err
-	}
-	switch r, err := b.offlineGet(ctx, st, w.Record.ID); {
-	case ctx.Err() != nil:
-		return p, err
-	case err == nil && r.Kind == perdure.KindTombstone:
+	case r.Kind == perdure.KindTombstone:
 		p.seeds = append(p.seeds, perdure.Batch{{Op: perdure.OpPut, Record: r}})
 		return p, nil
-	case err == nil && r.Kind == perdure.KindSession:
+	case r.Kind == perdure.KindSession:
 		p.ends = &r
 		w.Record = entombed(r, w.Record.Reason, w.Record.Version)
 	default:
@@ -253,14 +257,24 @@ func mustMint(w *perdure.Write) bool {
 		w.Reason != perdure.ReasonMerged && !w.Chosen && !marked && len(w.Record.ID) == len(perdure.NewID(0))
 }
 
+// known is offlineGet for who can do without: the zero Record where nobody here knows
+// the id. The error is that of the journal, or of a context that has ended.
+func (b *Backend) known(ctx context.Context, st *status, id string) (perdure.Record, error) {
+	r, err := b.journal.Get(ctx, id)
+	if err != nil || r.Exists() {
+		return r, err
+	}
+	if r, err = b.unjournalled(ctx, st, id); err != nil && ctx.Err() == nil {
+		return perdure.Record{}, nil
+	}
+	return r, err
+}
+
 // seed adds a put of what is known of the id, and reports whether anything is.
 func (b *Backend) seed(ctx context.Context, st *status, seeds *[]perdure.Batch, id string) (bool, error) {
-	if _, err := b.journal.Get(ctx, id); err != nil {
-		return false, err
-	}
-	r, err := b.offlineGet(ctx, st, id)
+	r, err := b.known(ctx, st, id)
 	if err != nil || !r.Exists() {
-		return false, nil
+		return false, err
 	}
 	w := perdure.Write{Op: perdure.OpPut, Record: r}
 	if r.Kind == perdure.KindSession && r.User != "" {

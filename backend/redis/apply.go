@@ -183,17 +183,23 @@ func (b *Backend) pack(partition int, batches []perdure.Batch, group []int) (c c
 // and what it met: that may be news.
 func (b *Backend) settle(batch perdure.Batch, reply rueidis.RedisMessage, err error, result *perdure.Result) {
 	for i := range batch {
-		r := &batch[i].Record
-		b.near.drop(r.ID)
-		if b.listed && r.User != "" { // of an epoch too: the list that follows it lacks nobody
-			b.near.drop(b.keys.index(r.User))
-		}
+		b.wrote(&batch[i].Record)
 	}
 	if err == nil {
 		err = b.read(batch, reply, result)
 	}
 	if err != nil {
 		*result = perdure.Result{Err: err}
+	}
+}
+
+// wrote has the near cache forget what a write of the record makes wrong: the record,
+// and which sessions its user has. So does the write of an epoch, for the list that
+// follows it is to lack nobody.
+func (b *Backend) wrote(r *perdure.Record) {
+	b.near.drop(r.ID)
+	if b.listed && r.User != "" {
+		b.near.drop(b.keys.index(r.User))
 	}
 }
 

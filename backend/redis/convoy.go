@@ -125,8 +125,7 @@ func (c *convoy) run() {
 // more: the callers whom that has released are about to come again, one after the
 // other, and a load costs the server as much as some calls do.
 func (c *convoy) gather(load []*parcel, p *parcel) []*parcel {
-	size := 0
-	var began time.Time
+	size, began := 0, time.Now()
 	for more := true; ; {
 		if p != nil && !p.gone.Load() {
 			load = append(load, p)
@@ -144,7 +143,7 @@ func (c *convoy) gather(load []*parcel, p *parcel) []*parcel {
 		if !more || len(load) == 0 || len(load) >= int(c.last.Load()) {
 			break
 		}
-		more = c.yield(&began)
+		more = c.yield(began)
 	}
 	c.last.Store(int32(len(load)))
 	return load
@@ -152,16 +151,13 @@ func (c *convoy) gather(load []*parcel, p *parcel) []*parcel {
 
 // yield lets others run, and reports whether it is worth while to do so again. Where
 // they run long, in a process that is busy with other things, loads do without.
-func (c *convoy) yield(began *time.Time) bool {
+func (c *convoy) yield(began time.Time) bool {
 	if c.haste.Load() > 0 {
 		c.haste.Add(-1)
 		return false
 	}
-	if began.IsZero() {
-		*began = time.Now()
-	}
 	runtime.Gosched()
-	waited := time.Since(*began)
+	waited := time.Since(began)
 	if waited > 10*c.linger {
 		c.haste.Store(hasty)
 	}

@@ -96,7 +96,7 @@ func (b *Backend) indexCall(r *perdure.Record) call {
 	partition, today := r.User.Partition(), now()
 	return call{
 		script: b.scripts.index,
-		keys:   []string{b.keys.partitions[partition].users + string(r.User)},
+		keys:   []string{b.keys.index(r.User)},
 		args:   []string{r.ID, reap(partition, r.Expiry, today), decimal(today)},
 	}
 }
@@ -141,7 +141,7 @@ func (b *Backend) unindex(ctx context.Context, batches []perdure.Batch, results 
 }
 
 func (b *Backend) unindexCall(id string, user perdure.UserKey) call {
-	c := command([]string{"ZREM"}, b.keys.partitions[user.Partition()].users+string(user))
+	c := command([]string{"ZREM"}, b.keys.index(user))
 	c.args = []string{id}
 	return c
 }

@@ -118,19 +118,21 @@ func tracked(b rueidis.Builder) rueidis.Completed {
 // mget gets keys from a server that has them all. With watch it tells of changes
 // to them.
 func (l *link) mget(ctx context.Context, watch bool, keys []string) ([]rueidis.RedisMessage, error) {
-	b := l.client.B()
-	mget := b.Arbitrary("MGET").Keys(keys...).Build()
-	var result rueidis.RedisResult
+	mget := l.client.B().Arbitrary("MGET").Keys(keys...).Build()
+	do := l.client.Do
 	if watch {
-		results := l.client.DoMulti(ctx, tracked(b), mget)
-		if err := results[0].Error(); err != nil {
-			return nil, l.failure(err)
-		}
-		result = results[1]
-	} else {
-		result = l.client.Do(ctx, mget)
+		do = l.watched
 	}
-	return l.replies(result, len(keys))
+	return l.replies(do(ctx, mget), len(keys))
+}
+
+// watched sends a command, and has the server tell of changes to what it reads.
+func (l *link) watched(ctx context.Context, command rueidis.Completed) rueidis.RedisResult {
+	results := l.client.DoMulti(ctx, tracked(l.client.B()), command)
+	if results[0].Error() != nil {
+		return results[0]
+	}
+	return results[1]
 }
 
 // get gets a key from a Cluster.

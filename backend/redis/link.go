@@ -168,16 +168,12 @@ func (l *link) exchange(ctx context.Context, calls []call) []rueidis.RedisResult
 }
 
 func (l *link) send(ctx context.Context, calls []call, full bool) []rueidis.RedisResult {
-	if calls[0].watch {
-		b := l.client.B()
-		results := l.client.DoMulti(ctx, tracked(b), calls[0].build(b, full))
-		if results[0].Error() != nil {
-			return results[:1]
-		}
-		return results[1:]
-	}
 	if len(calls) == 1 {
-		return []rueidis.RedisResult{l.client.Do(ctx, calls[0].build(l.client.B(), full))}
+		do := l.client.Do
+		if calls[0].watch {
+			do = l.watched
+		}
+		return []rueidis.RedisResult{do(ctx, calls[0].build(l.client.B(), full))}
 	}
 	commands := make([]rueidis.Completed, len(calls))
 	for i := range calls {

@@ -137,6 +137,7 @@ func (n *near) putList(s stamp, index string, ids []string) {
 	n.keep(s, e)
 }
 
+// keep takes in an entry that was asked for after the stamp was taken.
 func (n *near) keep(s stamp, e *nearEntry) {
 	e.until = time.Since(n.start) + n.age
 	shard := n.shard(s.hash)

@@ -23,7 +23,7 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 	}
 	limit = pageLimit(limit)
 	home := &b.keys.partitions[user.Partition()]
-	index := home.users + string(user)
+	index := b.keys.index(user)
 	ids, found, s := b.near.list(index)
 	if found && after == "" && len(ids) <= limit {
 		records, err := b.Load(ctx, ids)
@@ -125,8 +125,7 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 	if err != nil {
 		return perdure.UserRemoved{}, err
 	}
-	b.near.drop(r.Epoch.ID)
-	b.near.drop(b.keys.index(r.Epoch.User))
+	b.wrote(&r.Epoch)
 	answer, err := b.readRevoked(&r, results[0])
 	if err != nil || answer.Outcome == perdure.Conflict {
 		return answer.UserRemoved, err
@@ -150,7 +149,7 @@ func (b *Backend) revokeCall(r *perdure.UserRemoval, from place, limit int) call
 	drop := e.Horizon + b.encoder.skew
 	return call{
 		script: b.scripts.revoke,
-		keys:   []string{home.records + e.ID, home.users + string(e.User), home.expiry, home.tombs, b.feeds.of(partition)},
+		keys:   []string{home.records + e.ID, b.keys.index(e.User), home.expiry, home.tombs, b.feeds.of(partition)},
 		args: append([]string{
 			b.feeds.length, decimal(b.encoder.skew), decimal(today), string(e.Append(nil)), based(r.Base),
 			reap(partition, drop, today), decimal(drop), string([]byte{byte(perdure.UserRevoked), byte(r.Reason)}), mark(r.Reason, e.Version),

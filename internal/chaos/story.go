@@ -25,10 +25,10 @@ type told struct {
 // order of the answers, and what the session store holds of them now: a JSON value a
 // line.
 func (c *checker) tellAll(ctx context.Context, out io.Writer, history []Op, url string) error {
-	family := family(history, c.blamed)
+	kin := family(history, c.blamed)
 	var ops []*Op
 	for i := range history {
-		if op := &history[i]; family[op.ID] || family[op.Reply.ID] {
+		if op := &history[i]; kin[op.ID] || kin[op.Reply.ID] {
 			ops = append(ops, op)
 		}
 	}
@@ -45,7 +45,7 @@ func (c *checker) tellAll(ctx context.Context, out io.Writer, history []Op, url 
 		return err
 	}
 	defer front.Close()
-	records, err := front.Load(ctx, slices.Sorted(maps.Keys(family)))
+	records, err := front.Load(ctx, slices.Sorted(maps.Keys(kin)))
 	if _, err := perdure.AsUnreadable(err); err != nil {
 		return err
 	}
