@@ -72,7 +72,7 @@ func (m *Merger) heir(session Record, id string) (Record, error) {
 	if err := checkIncoming(&r); err != nil {
 		return Record{}, err
 	}
-	r.Body, err = seal(m.codec(), &r, c.encode())
+	r.Body, err = seal(m.codec(), r, c.encode())
 	return r, err
 }
 

@@ -290,13 +290,13 @@ func TestMergeOfRotationsInACircle(t *testing.T) {
 // sealed with, and no other.
 type bound struct{ key string }
 
-func (c bound) prefix(r *perdure.Record) string { return c.key + r.ID + r.Parent + "|" }
+func (c bound) prefix(r perdure.Record) string { return c.key + r.ID + r.Parent + "|" }
 
-func (c bound) Seal(r *perdure.Record, body []byte) (string, error) {
+func (c bound) Seal(r perdure.Record, body []byte) (string, error) {
 	return c.prefix(r) + string(body), nil
 }
 
-func (c bound) Open(r *perdure.Record) (string, error) {
+func (c bound) Open(r perdure.Record) (string, error) {
 	body, ok := strings.CutPrefix(r.Body, c.prefix(r))
 	if !ok {
 		return "", perdure.ErrFormat

@@ -6,10 +6,10 @@ package perdure
 type Codec interface {
 	// Seal hides the body of a session. The id and the parts of the header that
 	// never change (Born, Horizon, User, Parent) are the associated data.
-	Seal(r *Record, body []byte) (string, error)
+	Seal(r Record, body []byte) (string, error)
 	// Open is the inverse of Seal. Where the body was altered, or moved under
 	// another id, it returns an ErrFormat.
-	Open(r *Record) (string, error)
+	Open(r Record) (string, error)
 	// UserKey stands for the user in keys and headers: a keyed hash, so that
 	// who reads the backend cannot test a guessed user id.
 	UserKey(userID string) UserKey
@@ -17,7 +17,7 @@ type Codec interface {
 
 // seal is Codec.Seal for a body that is a string already, and stays one where it is
 // plain.
-func seal(codec Codec, r *Record, body string) (string, error) {
+func seal(codec Codec, r Record, body string) (string, error) {
 	if _, plain := codec.(plainCodec); plain {
 		return body, nil
 	}
@@ -26,6 +26,6 @@ func seal(codec Codec, r *Record, body string) (string, error) {
 
 type plainCodec struct{}
 
-func (plainCodec) Seal(_ *Record, body []byte) (string, error) { return string(body), nil }
-func (plainCodec) Open(r *Record) (string, error)              { return r.Body, nil }
-func (plainCodec) UserKey(userID string) UserKey               { return HashUser(userID) }
+func (plainCodec) Seal(_ Record, body []byte) (string, error) { return string(body), nil }
+func (plainCodec) Open(r Record) (string, error)              { return r.Body, nil }
+func (plainCodec) UserKey(userID string) UserKey              { return HashUser(userID) }

@@ -58,7 +58,7 @@ func (s *Store) insert(ctx context.Context, batch Batch, body string, life Milli
 			r.Expiry = r.LastAccess + life
 		}
 		r.Horizon = max(r.Expiry, r.LastAccess+Millis(s.options.Horizon.Milliseconds()))
-		if r.Body, err = seal(s.options.Codec, r, body); err != nil {
+		if r.Body, err = seal(s.options.Codec, *r, body); err != nil {
 			return err
 		}
 		result, err := s.merger.applyOne(ctx, batch)

@@ -125,7 +125,7 @@ func (j *join) sessions(a, b Record, codec Codec) error {
 	case !j.fromA:
 		j.Body = b.Body
 	default:
-		j.Body, err = seal(codec, &j.Record, merged.encode())
+		j.Body, err = seal(codec, j.Record, merged.encode())
 	}
 	return err
 }
@@ -171,7 +171,7 @@ func (j *join) metadata(ca, cb *content, bornA, bornB Version, merged *content) 
 }
 
 func openContent(r *Record, codec Codec) (content, error) {
-	body, err := codec.Open(r)
+	body, err := codec.Open(*r)
 	if err != nil {
 		return content{}, err
 	}

@@ -62,7 +62,7 @@ func (m *Merger) revert(to, stored Record) (Record, error) {
 		c.mark(field, joined.Version)
 	}
 	c.username, c.roles, c.metadata = want.username, want.roles, want.metadata
-	joined.Body, err = seal(m.codec(), &joined, c.encode())
+	joined.Body, err = seal(m.codec(), joined, c.encode())
 	return joined, err
 }
 

@@ -114,7 +114,7 @@ func (p Portable) Record(codec Codec) (Record, error) {
 		Kind: KindSession, Version: p.Version, Born: p.Born, Expiry: MillisOf(p.ExpiresAt), Horizon: MillisOf(p.Horizon),
 		LastAccess: MillisOf(p.LastAccessedAt), Idle: p.IdleTimeout, User: codec.UserKey(p.UserID), Parent: p.Parent,
 	}}
-	body, err := seal(codec, &r, c.encode())
+	body, err := seal(codec, r, c.encode())
 	r.Body = body
 	return r, err
 }

@@ -215,7 +215,7 @@ func (s *Store) live(ctx context.Context, id string) (Record, error) {
 
 // open is the session in a record.
 func (s *Store) open(r *Record) (Session, error) {
-	body, err := s.options.Codec.Open(r)
+	body, err := s.options.Codec.Open(*r)
 	if err != nil {
 		return Session{}, err
 	}

@@ -88,6 +88,6 @@ func (s *Store) successor(ctx context.Context, stored *Record, ttl time.Duration
 		}
 	}
 	c.descend(stored.ID)
-	r.Body, err = seal(s.options.Codec, &r, c.encode())
+	r.Body, err = seal(s.options.Codec, r, c.encode())
 	return r, c, err
 }

@@ -86,7 +86,7 @@ func (u *update) apply(stored Record) (r Record, err error) {
 	if err := s.checkSizes(&u.content, body); err != nil {
 		return r, err
 	}
-	r.Body, err = seal(s.options.Codec, &r, body)
+	r.Body, err = seal(s.options.Codec, r, body)
 	return r, err
 }
 
