@@ -223,11 +223,26 @@ func appendJSON(b []byte, value any) ([]byte, error) {
 	return append(b, raw...), err
 }
 
-// isPlain reports whether json.Marshal changes nothing in s.
+// isPlain reports whether json.Marshal changes nothing in s. It looks at eight bytes at
+// a time, of which each keeps its highest bit for those that are left as they are.
 func isPlain(s string) bool {
+	const each, highest = 0x0101010101010101, 0x8080808080808080
+	differ := func(w, from uint64) uint64 { return (w ^ from*each) + 0x7f*each }
+	for ; len(s) >= 8; s = s[8:] {
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		if w&highest != 0 {
+			return false
+		}
+		plain := (w + (0x80-' ')*each) & differ(w, '\\')
+		plain &= differ(w|('<'^'>')*each, '>') & differ(w|('"'^'&')*each, '&')
+		if plain&highest != highest {
+			return false
+		}
+	}
 	for i := range len(s) {
 		switch c := s[i]; {
-		case c < ' ' || c > '~', c == '"', c == '\\', c == '<', c == '>', c == '&':
+		case c < ' ' || c >= utf8.RuneSelf, c == '"', c == '\\', c == '<', c == '>', c == '&':
 			return false
 		}
 	}

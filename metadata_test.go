@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -25,6 +26,20 @@ func FuzzAppendJSON(f *testing.F) {
 			t.Errorf("%q is written %s, %v; json.Marshal writes %s", s, got, err, want)
 		}
 	})
+}
+
+// TestIsPlain: each byte counts wherever in a string it is, among any others.
+func TestIsPlain(t *testing.T) {
+	for c := range 256 {
+		for _, other := range []string{" ", "~", "\x7f"} {
+			for at := range 17 {
+				s := strings.Repeat(other, at) + string([]byte{byte(c)}) + strings.Repeat(other, 16-at)
+				if want, _ := json.Marshal(s); isPlain(s) != (string(want) == `"`+s+`"`) {
+					t.Errorf("isPlain(%q) is %v; json.Marshal writes %s", s, isPlain(s), want)
+				}
+			}
+		}
+	}
 }
 
 // A patch does to the packed keys what it would do to a map.
