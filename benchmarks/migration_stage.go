@@ -86,44 +86,60 @@ func (s *migrationStage) close() error {
 	return errors.Join(errs...)
 }
 
-// run moves all sessions by turns, with perdure and by copying keys, and verifies
-// the first time.
+// mover moves all sessions to the target, in one way.
+type mover struct {
+	name   string
+	move   func(context.Context) error
+	target target // the least ratio of migrate to it
+}
+
+// run moves all sessions by turns, with perdure and by copying keys, one batch of them
+// after another and several at a time, and verifies the first time.
 func (s *migrationStage) run(ctx context.Context) (findings, error) {
-	names := [...]string{"migrate", "SCAN, DUMP, RESTORE"}
-	var cells [2][]cell
-	var ratios []float64
+	sides := []mover{
+		{name: "migrate", move: s.migrate},
+		{name: "SCAN, DUMP, RESTORE", move: s.copy(1), target: target{Least: 1}},
+		{name: "the same, 4 at a time", move: s.copy(4)}, // as many as migrate has
+	}
+	cells := make([][]cell, len(sides))
 	for round := range s.options.rounds {
-		for turn := range names {
-			side := (round + turn) % 2
-			c, err := s.move(ctx, side)
+		for turn := range sides {
+			side := (round + turn) % len(sides)
+			c, err := s.move(ctx, sides[side])
 			if err != nil {
-				return findings{}, fmt.Errorf("%s: %w", names[side], err)
+				return findings{}, fmt.Errorf("%s: %w", sides[side].name, err)
 			}
 			cells[side] = append(cells[side], c)
 			if round == 0 {
 				if err := s.verify(ctx); err != nil {
-					return findings{}, fmt.Errorf("%s: %w", names[side], err)
+					return findings{}, fmt.Errorf("%s: %w", sides[side].name, err)
 				}
 			}
 		}
-		ratios = append(ratios, cells[0][round].opsPerSecond/cells[1][round].opsPerSecond)
 	}
 	operation := fmt.Sprintf("Migrate %d sessions, Redis to Redis", s.options.migration)
 	var found findings
-	for side, name := range names {
-		found.costs = append(found.costs, costOf(operation, name, cells[side]))
+	for side, m := range sides {
+		found.costs = append(found.costs, costOf(operation, m.name, cells[side]))
+		if side == 0 {
+			continue
+		}
+		ratios := make([]float64, s.options.rounds)
+		for round := range ratios {
+			ratios[round] = cells[0][round].opsPerSecond / cells[side][round].opsPerSecond
+		}
+		found.rows = append(found.rows, row{
+			Operation: operation, Perdure: figure{sides[0].name, found.costs[0].Rate, unitRate}, Peer: &figure{m.name, found.costs[side].Rate, unitRate},
+			Ratio: spreadOf(ratios), Target: m.target,
+		})
 	}
-	found.rows = []row{{
-		Operation: operation, Perdure: figure{names[0], found.costs[0].Rate, unitRate}, Peer: &figure{names[1], found.costs[1].Rate, unitRate},
-		Ratio: spreadOf(ratios), Target: target{Least: 1},
-	}}
 	var err error
 	found.redis, err = serverVersion(ctx, s.to.admin)
 	return found, err
 }
 
-// move moves all sessions into the emptied target: by perdure, or by a copy.
-func (s *migrationStage) move(ctx context.Context, side int) (cell, error) {
+// move moves all sessions into the emptied target.
+func (s *migrationStage) move(ctx context.Context, m mover) (cell, error) {
 	if err := s.to.admin.FlushAll(ctx).Err(); err != nil {
 		return cell{}, err
 	}
@@ -131,12 +147,8 @@ func (s *migrationStage) move(ctx context.Context, side int) (cell, error) {
 	if err != nil {
 		return cell{}, err
 	}
-	move := s.migrate
-	if side == 1 {
-		move = s.copy
-	}
 	began := time.Now()
-	if err := move(ctx); err != nil {
+	if err := m.move(ctx); err != nil {
 		return cell{}, err
 	}
 	took := time.Since(began)
@@ -183,25 +195,24 @@ func (s *migrationStage) verify(ctx context.Context) error {
 	return errors.Join(err, to.Close())
 }
 
-const (
-	copyBatch   = 1000
-	copyWorkers = 4 // as many as migrate has
-)
+const copyBatch = 1000
 
 // copy is what an operator would write: all keys by SCAN, and for each batch of
-// them DUMP and PEXPIRETIME in one pipeline and RESTORE in another, several
-// batches at a time.
-func (s *migrationStage) copy(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(copyWorkers)
-	for cursor := uint64(0); ; {
-		entry, err := s.read.Do(ctx, s.read.B().Scan().Cursor(cursor).Count(copyBatch).Build()).AsScanEntry()
-		if err != nil {
-			return errors.Join(err, group.Wait())
-		}
-		group.Go(func() error { return s.copyKeys(ctx, entry.Elements) })
-		if cursor = entry.Cursor; cursor == 0 {
-			return group.Wait()
+// them DUMP and PEXPIRETIME in one pipeline and RESTORE in another. It asks for the
+// next keys meanwhile, and may have several batches on the way.
+func (s *migrationStage) copy(batches int) func(context.Context) error {
+	return func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(batches)
+		for cursor := uint64(0); ; {
+			entry, err := s.read.Do(ctx, s.read.B().Scan().Cursor(cursor).Count(copyBatch).Build()).AsScanEntry()
+			if err != nil {
+				return errors.Join(err, group.Wait())
+			}
+			group.Go(func() error { return s.copyKeys(ctx, entry.Elements) })
+			if cursor = entry.Cursor; cursor == 0 {
+				return group.Wait()
+			}
 		}
 	}
 }
