@@ -188,7 +188,7 @@ func TestAFullServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := server.Do("CONFIG", "SET", "maxmemory", "1mb"); err != nil {
+	if _, err := server.Do("CONFIG", "SET", "maxmemory", "1"); err != nil {
 		t.Fatal(err)
 	}
 	if err := put(t.Context(), b, session("u")); !errors.Is(err, perdure.ErrFull) || !strings.Contains(err.Error(), "maxmemory") {

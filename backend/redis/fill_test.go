@@ -161,7 +161,7 @@ func TestFillOfAFullServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := contents(t, server, "perdure:")
-	if _, err := server.Do("CONFIG", "SET", "maxmemory", "1mb"); err != nil {
+	if _, err := server.Do("CONFIG", "SET", "maxmemory", "1"); err != nil {
 		t.Fatal(err)
 	}
 	var batches []perdure.Batch
