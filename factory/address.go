@@ -2,11 +2,14 @@ package factory
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/local"
 )
 
 // AddressError says that an address is not one of a store.
@@ -15,7 +18,7 @@ type AddressError struct {
 }
 
 func (e *AddressError) Error() string {
-	return "store address " + e.Problem + "; allowed: redis://host:port, rediss://host:port (with ?prefix=), file:<data directory>, memory:"
+	return "store address " + e.Problem + "; allowed: redis://host:port, rediss://host:port (with ?prefix=), file:<data directory>, memory:, or http://host:port for the admin port of a daemon"
 }
 
 const (
@@ -29,15 +32,24 @@ const (
 //	                          for Config.RedisPrefix
 //	file:<data directory>     the embedded store
 //	memory:                   the embedded store in memory alone
+//	http://… or https://…     the store of a daemon, at its admin port
 //
 // Any other address is an *AddressError.
 func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Logger) (perdure.Backend, error) {
 	c, logger = c.withDefaults(), orDiscard(logger)
 	switch {
+	case address == memoryAddress && c.ThroughDaemon:
+		b, err := c.openHeld(ctx, address)
+		if err != nil {
+			return nil, fmt.Errorf("the store is in the memory of another process: %w", err)
+		}
+		return b, nil
 	case address == memoryAddress:
-		return c.openLocal("", logger)
+		return c.openLocal("", 0, logger)
 	case isRedis(address):
 		return c.openRedis(ctx, address, false, logger)
+	case isDaemon(address):
+		return openDaemon(ctx, address)
 	}
 	dir, ok := DataDirOf(address)
 	switch {
@@ -52,7 +64,16 @@ func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Log
 	case dir == "":
 		return nil, &AddressError{"names no directory"}
 	}
-	return c.openLocal(dir, logger)
+	if c.ThroughDaemon {
+		b, err := c.openLocal(dir, -1, logger)
+		if !errors.Is(err, local.ErrLocked) {
+			return b, err
+		}
+		if b, err = c.openHeld(ctx, address); err == nil {
+			return b, nil
+		}
+	}
+	return c.openLocal(dir, 0, logger)
 }
 
 // DataDirOf is the data directory in the address of an embedded store, and
@@ -79,10 +100,13 @@ func describe(address string) (kind, shown string) {
 	if address == memoryAddress {
 		return "memory", memoryAddress
 	}
+	if isDaemon(address) {
+		return "daemon", withoutSecrets(address)
+	}
 	return "", "…" // it might be anything
 }
 
-// withoutSecrets is a Redis address without user, password and parameters.
+// withoutSecrets is the address of a server without user, password and parameters.
 func withoutSecrets(address string) string {
 	scheme, rest, _ := strings.Cut(address, "://")
 	end := len(rest)

@@ -110,6 +110,10 @@ type Config struct {
 	// running daemon; AdminNone is none. Defaults to "127.0.0.1:8421", which is
 	// done without where something else listens there.
 	AdminListen string `env:"PERDURE_ADMIN_LISTEN"`
+	// ThroughDaemon reaches an embedded store that a daemon on this machine holds
+	// through the admin port of that daemon, at AdminListen. Defaults to false: it
+	// is an ErrUnavailable. It is for tools, not for who serves sessions.
+	ThroughDaemon bool
 	// Origins are the web origins whose pages may call, besides those of this
 	// machine. Defaults to none.
 	Origins []string `env:"PERDURE_ALLOWED_ORIGINS"`

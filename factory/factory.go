@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
@@ -34,7 +35,8 @@ type place struct {
 	why     string
 }
 
-// Kind is "redis", "file" or "memory".
+// Kind is "redis", "file" or "memory"; "daemon" where only the address of that is
+// known.
 func (i *Instance) Kind() string {
 	kind, _ := describe(i.at().address)
 	return kind
@@ -107,7 +109,10 @@ func OpenAddress(ctx context.Context, address string, c Config, logger *slog.Log
 // openServing opens a backend to serve sessions from: Redis with failover, unless
 // that is turned off.
 func (c *Config) openServing(ctx context.Context, address string, logger *slog.Logger) (perdure.Backend, error) {
-	if isRedis(address) && !c.NoFallback {
+	switch {
+	case isDaemon(address):
+		return nil, &AddressError{"is that of a daemon, which has its own store: give that one"}
+	case isRedis(address) && !c.NoFallback:
 		return c.openFailover(ctx, address, logger)
 	}
 	return OpenBackend(ctx, address, *c, logger)
@@ -163,7 +168,7 @@ func orDiscard(logger *slog.Logger) *slog.Logger {
 	return logger
 }
 
-func (c *Config) openLocal(dir string, logger *slog.Logger) (perdure.Backend, error) {
+func (c *Config) openLocal(dir string, wait time.Duration, logger *slog.Logger) (perdure.Backend, error) {
 	if dir != "" {
 		absolute, err := filepath.Abs(dir)
 		if err != nil {
@@ -172,6 +177,6 @@ func (c *Config) openLocal(dir string, logger *slog.Logger) (perdure.Backend, er
 		dir = absolute
 	}
 	return local.Open(local.Options{
-		Dir: dir, MaxBytes: c.MaxMemory, MaxClockSkew: c.MaxClockSkew, FeedLength: c.FeedLength, Logger: logger,
+		Dir: dir, MaxBytes: c.MaxMemory, MaxClockSkew: c.MaxClockSkew, FeedLength: c.FeedLength, LockWait: wait, Logger: logger,
 	})
 }

@@ -75,7 +75,7 @@ func TestOpenRefusesWrongSettings(t *testing.T) {
 }
 
 func TestOpenBackendRefusesOtherAddresses(t *testing.T) {
-	for _, address := range []string{"", "x", "mongodb://h", "file:", "/var/lib", "http://h:1", "redis:h", "redis://", "memory:x", "user:hunter2@h", "hunter2"} {
+	for _, address := range []string{"", "x", "mongodb://h", "file:", "/var/lib", "http://h:1/x", "http://u:hunter2@h:1", "redis:h", "redis://", "memory:x", "user:hunter2@h", "hunter2"} {
 		_, err := factory.OpenBackend(t.Context(), address, factory.Config{}, nil)
 		var wrong *factory.AddressError
 		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "redis://") || strings.Contains(err.Error(), "hunter2") {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/remote"
 	"github.com/perdure/perdure/factory"
 	"github.com/perdure/perdure/migrate"
 )
@@ -19,6 +20,7 @@ import (
 //
 //	GET  /healthz   the health of the instance, a factory.InstanceHealth
 //	POST /switch    a SwitchRequest; answers with SwitchEvents, a line each
+//	POST /perdure.v1.BackendService/…   the store itself: see package remote
 //
 // Like Server it does not authenticate its callers and belongs on loopback. It
 // takes no call from a web page.
@@ -90,6 +92,7 @@ func (a *Admin) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.HandleFunc("POST /switch", a.switchStore)
+	mux.Handle(remote.NewHandler(a.instance.Backend()))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Origin") != "" {
 			http.Error(w, "web pages may not call", http.StatusForbidden)

@@ -224,13 +224,12 @@ func TestArchiveUsage(t *testing.T) {
 		{"backup --out x --passphrase-file " + empty, exitUsage, "empty"},
 		{"backup --out x --passphrase-file /none", exitUsage, "/none"},
 		{"backup --out " + dir + "/none/x", exitError, "none/x"},
-		{"backup --out x --store http://127.0.0.1:1", exitUsage, "not on a daemon"},
+		{"backup --out x --store http://127.0.0.1:1", exitError, "the daemon at http://127.0.0.1:1"},
 		{"restore", exitUsage, "no file is named"},
 		{"restore --in " + dir + "/none", exitError, "none"},
 		{"restore --in " + empty, exitUnverified, "it is empty"},
 		{"restore --in " + file, exitDenied, "--identity"},
 		{"restore --in " + file + " --identity " + secret, exitUsage, "no age secret keys"},
-		{"restore --in " + file + " --store http://127.0.0.1:1", exitUsage, "not on a daemon"},
 		{"archive verify " + file, exitDenied, "--passphrase-file"},
 		{"archive verify", exitUsage, "accepts 1 arg"},
 		{"archive inspect " + file, exitOK, ""},
@@ -244,7 +243,7 @@ func TestArchiveUsage(t *testing.T) {
 		t.Errorf("a file was made: %v", err)
 	}
 	d := startDaemon(t, data)
-	if r := cli(t, []string{data}, "backup", "--out", filepath.Join(dir, "y")); r.code != exitError || !strings.Contains(r.stderr, "stop that first") {
+	if r := cli(t, []string{data}, "backup", "--out", filepath.Join(dir, "y")); r.code != exitError || !strings.Contains(r.stderr, "go through its admin port") {
 		t.Errorf("beside a daemon: %+v", r)
 	}
 	d.end()

@@ -40,6 +40,8 @@ func (daemon) close() error { return nil }
 func (d daemon) failed(err error) error {
 	err = fmt.Errorf("the daemon at %s: %w", d.address, err)
 	switch {
+	case connect.CodeOf(err) == connect.CodeUnimplemented:
+		err = fmt.Errorf("%w\nthat is not the port of its sessions; see what it says at its start", err)
 	case connect.CodeOf(err) != connect.CodeUnavailable:
 	case connect.IsWireError(err):
 		err = fmt.Errorf("%w\nsee %s/readyz?verbose, and its log", err, d.address)

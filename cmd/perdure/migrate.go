@@ -72,8 +72,6 @@ func (m *moving) check() (err error) {
 		return usageError{errors.New("--from and --to are both needed; see perdure help stores for addresses")}
 	case m.from == m.to:
 		return usageError{errors.New("--from and --to are the same store")}
-	case strings.HasPrefix(m.from, "http") || strings.HasPrefix(m.to, "http"):
-		return usageError{errors.New("migrate works on stores, not on a daemon; give the address of the daemon's store, and stop the daemon where that is file:")}
 	case m.to == "memory:":
 		return usageError{errors.New("--to memory: would end with this command; give redis:// or file:")}
 	}
@@ -138,8 +136,9 @@ func (a *app) between(ctx context.Context, m *moving, missing target, do func(co
 		return err
 	}
 	config.NearCache = -1 // nothing is read twice
+	config.ThroughDaemon = true
 	logger := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if err := mustExist(m.from, config); err != nil {
+	if err := mustExist(m.from); err != nil {
 		return fmt.Errorf("--from: %w", err)
 	}
 	var s stores
@@ -150,7 +149,7 @@ func (a *app) between(ctx context.Context, m *moving, missing target, do func(co
 	if factory.IsForeign(m.to) {
 		return usageError{errors.New("--to is another product's store, which can only be read")}
 	}
-	if err := mustExist(m.to, config); err != nil && missing == needTarget {
+	if err := mustExist(m.to); err != nil && missing == needTarget {
 		return fmt.Errorf("--to: %w", err)
 	} else if err != nil && missing == spareTarget {
 		s.to = &factory.Source{Address: m.to}

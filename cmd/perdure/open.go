@@ -24,13 +24,10 @@ func (a *app) withStore(do func(context.Context, *factory.Instance) error) func(
 
 // useStore opens the store, which it may make, for as long as do takes.
 func (a *app) useStore(c *cobra.Command, mayMake bool, do func(context.Context, *factory.Instance) error) (err error) {
-	if err := a.mustBeStore(c); err != nil {
-		return err
-	}
 	i, err := a.openStore(c, mayMake)
 	if err != nil {
 		if a.held(err) {
-			err = fmt.Errorf("%w\nif a daemon holds it, stop that first: %s needs the store for itself", err, c.Name())
+			err = fmt.Errorf("%w\nif a daemon holds it, go through its admin port: --store http://host:port, or PERDURE_ADMIN_LISTEN as the daemon has it", err)
 		}
 		return err
 	}
@@ -40,14 +37,6 @@ func (a *app) useStore(c *cobra.Command, mayMake bool, do func(context.Context, 
 		}
 	}()
 	return do(c.Context(), i)
-}
-
-// mustBeStore refuses the address of a daemon.
-func (a *app) mustBeStore(c *cobra.Command) error {
-	if strings.HasPrefix(a.address, "http") {
-		return usageError{fmt.Errorf("%s works on a store, not on a daemon; of a daemon, ask %s/readyz?verbose", c.Name(), strings.TrimSuffix(a.address, "/"))}
-	}
-	return nil
 }
 
 // held reports whether opening a store may have failed because another process
@@ -64,7 +53,7 @@ func (a *app) held(err error) bool {
 		}
 	}
 	_, file := factory.DataDirOf(address)
-	return file
+	return file || address == "memory:"
 }
 
 // openStore opens the store that --store names, or else the environment. It
@@ -76,6 +65,7 @@ func (a *app) openStore(c *cobra.Command, mayMake bool) (*factory.Instance, erro
 	}
 	config.SweepInterval = -1 // a glance at a store is no time to clean it
 	config.NoFallback = true  // nor to keep a copy of it
+	config.ThroughDaemon = true
 	address := a.address
 	if address == "" {
 		if address, err = config.Address(); err != nil {
@@ -83,7 +73,7 @@ func (a *app) openStore(c *cobra.Command, mayMake bool) (*factory.Instance, erro
 		}
 	}
 	if _, file := factory.DataDirOf(address); !file || !mayMake {
-		if err := mustExist(address, config); err != nil {
+		if err := mustExist(address); err != nil {
 			return nil, err
 		}
 	}
@@ -100,12 +90,9 @@ func (a *app) openAt(ctx context.Context, config factory.Config) (*factory.Insta
 
 // mustExist refuses the embedded stores that opening would make: an answer from
 // an empty store would be a wrong one.
-func mustExist(address string, config factory.Config) error {
+func mustExist(address string) error {
 	dir, file := factory.DataDirOf(address)
-	switch {
-	case address == "memory:":
-		return usageError{fmt.Errorf("the store is in the memory of another process; ask that daemon: --store http://%s", config.Listen)}
-	case !file:
+	if !file {
 		return nil
 	}
 	if _, err := os.Stat(filepath.Join(dir, "perdure.db")); errors.Is(err, fs.ErrNotExist) {

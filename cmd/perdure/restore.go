@@ -56,9 +56,6 @@ and undoes no logout. It can be repeated, and after an interruption it is.`,
 
 // bringBack verifies the file before it opens the store, which may be new.
 func (a *app) bringBack(c *cobra.Command, o *opening, options archive.RestoreOptions) error {
-	if err := a.mustBeStore(c); err != nil {
-		return err
-	}
 	tell, end := a.archiving()
 	options.Progress = tell
 	return a.withFile(o, func(f *archive.File) error {

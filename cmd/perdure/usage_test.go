@@ -13,7 +13,7 @@ import (
 
 // TestExitCodes: what is wrong, which code, and the words that help.
 func TestExitCodes(t *testing.T) {
-	memory := []string{"PERDURE_DATA_DIR=none"}
+	memory := []string{"PERDURE_DATA_DIR=none", "PERDURE_ADMIN_LISTEN=none"}
 	inFile, nothing := filepath.Join(t.TempDir(), "address"), filepath.Join(t.TempDir(), "empty")
 	for name, content := range map[string]string{inFile: "file:/does/not/exist\r\nmore\n", nothing: "\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
@@ -42,8 +42,8 @@ func TestExitCodes(t *testing.T) {
 		{nil, "list --store @" + inFile + ".none", exitUsage, "no such file"},
 		{nil, "migrate plan --to @" + inFile + " --from @" + nothing, exitUsage, "is empty"},
 		{nil, "list --store http://127.0.0.1:1", exitError, "the daemon at http://127.0.0.1:1"},
-		{memory, "list", exitUsage, "--store http://127.0.0.1:8420"},
-		{memory, "list --store memory:", exitUsage, "--store http://"},
+		{memory, "list", exitError, "in the memory of another process"},
+		{memory, "list --store memory:", exitError, "ask the daemon: perdure list --store http://127.0.0.1:8420"},
 		{[]string{"REDIS_TLS=maybe"}, "list", exitUsage, `REDIS_TLS is "maybe"; allowed: true or false`},
 		{nil, "serve now", exitUsage, "now"},
 		{nil, "version", exitOK, ""},

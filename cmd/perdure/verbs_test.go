@@ -127,8 +127,8 @@ func TestLockedStore(t *testing.T) {
 		!strings.Contains(r.stderr, "PERDURE_DATA_DIR says") || strings.Contains(r.stderr, "REDIS") {
 		t.Errorf("a second serve: %+v", r)
 	}
-	if r := cli(t, nil, "stats", "--store", d.url()); r.code != exitUsage || !strings.Contains(r.stderr, "readyz") {
-		t.Errorf("stats of a daemon: %+v", r)
+	if r := cli(t, nil, "stats", "--store", d.url()); r.code != exitError || !strings.Contains(r.stderr, "is not the admin port") {
+		t.Errorf("stats at the port of sessions: %+v", r)
 	}
 }
 

@@ -1,0 +1,96 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/perdure/perdure"
+	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
+)
+
+// kinds are the errors that a caller acts on, with their names on the wire. Of two
+// that an error is, the first counts.
+var kinds = [...]struct {
+	name string
+	err  error
+}{
+	{"full", perdure.ErrFull},
+	{"invalid", perdure.ErrInvalid},
+	{"skew", perdure.ErrSkew},
+	{"format", perdure.ErrFormat},
+	{"feed_gap", perdure.ErrFeedGap},
+	{"unavailable", perdure.ErrUnavailable},
+}
+
+// pass is an error as it travels, or nil.
+func pass(err error) *perdurev1.Failure {
+	if err == nil {
+		return nil
+	}
+	f := &perdurev1.Failure{Kind: kinds[len(kinds)-1].name, Text: strings.ToValidUTF8(err.Error(), "\ufffd")}
+	for _, k := range kinds {
+		if errors.Is(err, k.err) {
+			f.Kind = k.name
+			break
+		}
+	}
+	if wrong, ok := errors.AsType[*perdure.InvalidError](err); ok {
+		f.Field, f.Text = wrong.Field, strings.ToValidUTF8(wrong.Problem, "\ufffd")
+	}
+	if bad, _ := perdure.AsUnreadable(err); bad != nil {
+		f.Unreadable = bytesOf(bad.IDs)
+		if bad.Err != nil {
+			f.Text = strings.ToValidUTF8(bad.Err.Error(), "\ufffd")
+		}
+	}
+	return f
+}
+
+// received is the error that arrived, or nil.
+func received(f *perdurev1.Failure) error {
+	switch {
+	case f == nil:
+		return nil
+	case f.GetField() != "":
+		return &perdure.InvalidError{Field: f.GetField(), Problem: f.GetText()}
+	}
+	kind := perdure.ErrUnavailable
+	for _, k := range kinds {
+		if k.name == f.GetKind() {
+			kind = k.err
+		}
+	}
+	err := &failed{text: f.GetText(), kind: kind}
+	if ids := f.GetUnreadable(); len(ids) > 0 {
+		return &perdure.UnreadableError{IDs: textsOf(ids), Err: err}
+	}
+	return err
+}
+
+// failed is an error of the daemon: its text, and what kind of error it is.
+type failed struct {
+	text string
+	kind error
+}
+
+func (e *failed) Error() string { return e.text }
+func (e *failed) Unwrap() error { return e.kind }
+
+// lost is the error of a call that brought no reply.
+func (b *Backend) lost(ctx context.Context, err error) error {
+	switch {
+	case b.life.Err() != nil:
+		return perdure.ErrClosed
+	case errors.Is(ctx.Err(), context.Canceled):
+		return context.Canceled
+	case ctx.Err() != nil, connect.CodeOf(err) == connect.CodeDeadlineExceeded:
+		return fmt.Errorf("%w: the daemon at %s does not answer in time: %w", perdure.ErrUnavailable, b.where, context.DeadlineExceeded)
+	case connect.CodeOf(err) == connect.CodeUnimplemented:
+		return fmt.Errorf("%w: %s is not the admin port of a daemon of this release; the daemon says at its start where that is", perdure.ErrUnavailable, b.where)
+	}
+	return fmt.Errorf("%w: the daemon at %s: %w", perdure.ErrUnavailable, b.where, err)
+}

@@ -1,0 +1,209 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/backendtest"
+	"github.com/perdure/perdure/backend/local"
+	"github.com/perdure/perdure/backend/redis"
+	"github.com/perdure/perdure/backend/remote"
+	"github.com/perdure/perdure/internal/redistest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestConformanceOverTheFile: a store is the same seen through its daemon.
+func TestConformanceOverTheFile(t *testing.T) {
+	backendtest.Run(t, backendtest.Config{
+		Open: func(t testing.TB, o backendtest.Options) perdure.Backend {
+			b, err := local.Open(local.Options{Dir: o.Dir, Now: o.Now, FeedLength: o.FeedLength, MaxBytes: o.MaxBytes})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return through(t, b)
+		},
+		Clock:      true,
+		Durable:    true,
+		FeedLength: 64,
+		MaxBytes:   256 << 10,
+	})
+}
+
+func TestConformanceOverRedis(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	backendtest.Run(t, backendtest.Config{
+		Open: func(t testing.TB, o backendtest.Options) perdure.Backend {
+			b, err := redis.Open(t.Context(), redis.Options{URL: server.URL(), Prefix: o.Space + ":", FeedLength: o.FeedLength})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return through(t, b)
+		},
+		Shared:  true,
+		Stale:   true,
+		Durable: true,
+	})
+}
+
+// relayed is a backend seen through a daemon, which ends with it.
+type relayed struct {
+	*remote.Backend
+	daemon *httptest.Server
+	store  perdure.Backend
+}
+
+func through(t testing.TB, store perdure.Backend) perdure.Backend {
+	daemon := serve(store)
+	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return relayed{b, daemon, store}
+}
+
+func serve(store perdure.Backend) *httptest.Server {
+	mux := http.NewServeMux()
+	mux.Handle(remote.NewHandler(store))
+	return httptest.NewServer(mux)
+}
+
+func (r relayed) Close() error {
+	err := r.Backend.Close()
+	r.daemon.Close()
+	return errors.Join(err, r.store.Close())
+}
+
+func inMemory(t *testing.T) *local.Backend {
+	b, err := local.Open(local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+// TestNoDaemon: whatever is at the address instead, the error says what to do.
+func TestNoDaemon(t *testing.T) {
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	babbling := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/proto")
+		w.Write([]byte(strings.Repeat("\xff", 100)))
+	}))
+	defer babbling.Close()
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody.Close()
+	for url, want := range map[string]string{
+		other.URL:                          "is not the admin port of a daemon",
+		babbling.URL:                       "the daemon at " + babbling.URL,
+		"http://" + nobody.Addr().String(): "connection refused",
+	} {
+		if _, err := remote.Open(t.Context(), remote.Options{URL: url}); !errors.Is(err, perdure.ErrUnavailable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; it does not say %q", url, err, want)
+		}
+	}
+	for _, url := range []string{"", "127.0.0.1:8421", "redis://127.0.0.1", "http://", "http://a:b@host", "http://host/path", "http://host?x=y"} {
+		if _, err := remote.Open(t.Context(), remote.Options{URL: url}); !errors.Is(err, perdure.ErrInvalid) {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
+
+// TestADaemonThatHangs holds nobody up for longer than was asked for.
+func TestADaemonThatHangs(t *testing.T) {
+	handler := func() http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle(remote.NewHandler(inMemory(t)))
+		return mux
+	}()
+	hang := make(chan struct{})
+	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/Stats") {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		<-hang
+	}))
+	defer daemon.Close()
+	defer close(hang)
+	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL, Timeout: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if _, err := b.Get(t.Context(), perdure.NewID(0)); !errors.Is(err, perdure.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("by itself: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(time.Millisecond, cancel)
+	if _, err := b.Get(ctx, perdure.NewID(0)); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := b.Changes(t.Context(), perdure.FromNow, 1, time.Hour)
+		ended <- err
+	}()
+	b.Close()
+	if err := <-ended; !errors.Is(err, perdure.ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+}
+
+// TestManyAtOnce are split, and come back in their order.
+func TestManyAtOnce(t *testing.T) {
+	store := inMemory(t)
+	daemon := serve(store)
+	defer daemon.Close()
+	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	const count = 1234
+	clock := perdure.NewClock(nil)
+	batches, ids := make([]perdure.Batch, count), make([]string, count)
+	for i := range batches {
+		v, user := clock.Tick(), perdure.HashUser("ada")
+		ids[i] = perdure.NewID(user.Partition())
+		batches[i] = perdure.Batch{{Op: perdure.OpPut, Record: perdure.Record{ID: ids[i], Body: ids[i], Header: perdure.Header{
+			Kind: perdure.KindSession, Version: v, Born: v, User: user, Expiry: v.Millis() + 1e6, Horizon: v.Millis() + 1e7, LastAccess: v.Millis(),
+		}}}}
+	}
+	batches[700] = perdure.Batch{}
+	results, err := b.Apply(t.Context(), batches)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := b.Load(t.Context(), ids)
+	if err != nil || len(records) != count {
+		t.Fatalf("%d records, %v", len(records), err)
+	}
+	for i := range results {
+		if i == 700 {
+			if !errors.Is(results[i].Err, perdure.ErrInvalid) || records[i].Exists() {
+				t.Errorf("an empty batch: %+v, and %+v is there", results[i], records[i])
+			}
+			continue
+		}
+		if results[i].Outcome != perdure.Applied || records[i] != batches[i][0].Record {
+			t.Errorf("%d: %+v, and %+v is there", i, results[i], records[i])
+		}
+	}
+	if len(results) != count {
+		t.Errorf("%d results", len(results))
+	}
+}
