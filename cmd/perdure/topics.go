@@ -43,8 +43,10 @@ const storesText = `The address of a store, for --store, --from and --to:
                          ?master_name= for Sentinel, ?prefix= for another key
                          prefix than REDIS_KEY_PREFIX
   rediss://…             the same with TLS
-  file:<data directory>  the embedded store, while no other process holds it
-  http://host:port       a running daemon, for get, list and revoke
+  file:<data directory>  the embedded store. While a daemon holds it, the verbs go
+                         through that daemon's admin port, PERDURE_ADMIN_LISTEN
+  http://host:port       a running daemon: its admin port, whatever its store is;
+                         for get, list and revoke the port of its sessions
 
 And for --from of a migration, what other products keep in Redis, which is only
 read:
