@@ -64,16 +64,20 @@ func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Log
 	case dir == "":
 		return nil, &AddressError{"names no directory"}
 	}
-	if c.ThroughDaemon {
-		b, err := c.openLocal(dir, -1, logger)
-		if !errors.Is(err, local.ErrLocked) {
-			return b, err
-		}
-		if b, err = c.openHeld(ctx, address); err == nil {
-			return b, nil
-		}
+	if !c.ThroughDaemon {
+		return c.openLocal(dir, 0, logger)
 	}
-	return c.openLocal(dir, 0, logger)
+	b, err := c.openLocal(dir, -1, logger)
+	switch {
+	case err == nil:
+		c.warnOfDaemon(ctx, address, logger)
+	case errors.Is(err, local.ErrLocked):
+		if held, lost := c.openHeld(ctx, address); lost == nil {
+			return held, nil
+		}
+		return c.openLocal(dir, 0, logger) // it may be a tool that has it, for a moment
+	}
+	return b, err
 }
 
 // DataDirOf is the data directory in the address of an embedded store, and

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -13,8 +15,10 @@ import (
 	"github.com/perdure/perdure/backend/remote"
 )
 
-// daemonTimeout bounds a call of a daemon that has no deadline of its own.
-const daemonTimeout = 10 * time.Second
+const (
+	daemonTimeout = 10 * time.Second // for a call of a daemon that has no deadline of its own
+	lookTimeout   = 3 * time.Second  // to find out whether there is one
+)
 
 // isDaemon reports whether an address is that of a daemon.
 func isDaemon(address string) bool {
@@ -35,25 +39,34 @@ func openDaemon(ctx context.Context, address string) (perdure.Backend, error) {
 // openHeld opens the embedded store at an address through the admin port of the daemon
 // that holds it. It returns an ErrUnavailable where no daemon there does.
 func (c *Config) openHeld(ctx context.Context, address string) (perdure.Backend, error) {
-	if c.AdminListen == AdminNone {
-		return nil, fmt.Errorf("%w: PERDURE_ADMIN_LISTEN is %s", perdure.ErrUnavailable, AdminNone)
-	}
-	admin := "http://" + c.AdminListen
-	held, err := heldAt(ctx, admin)
+	at, err := c.daemonKeeps(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if _, shown := describe(address); held != shown {
-		return nil, fmt.Errorf("%w: the daemon at %s holds another store", perdure.ErrUnavailable, admin)
+	if _, shown := describe(address); at != shown {
+		return nil, fmt.Errorf("%w: the daemon at %s keeps its sessions at %s", perdure.ErrUnavailable, c.AdminListen, at)
 	}
-	return openDaemon(ctx, admin)
+	return openDaemon(ctx, "http://"+c.AdminListen)
 }
 
-// heldAt is where the daemon at an admin port says that it keeps its sessions.
-func heldAt(ctx context.Context, admin string) (address string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, daemonTimeout)
+// warnOfDaemon says that the embedded store at an address, which nobody holds, is not
+// where the daemon of the same settings keeps its sessions: it was switched.
+func (c *Config) warnOfDaemon(ctx context.Context, address string, logger *slog.Logger) {
+	at, err := c.daemonKeeps(ctx)
+	if _, shown := describe(address); err == nil && at != shown {
+		logger.Warn("the daemon keeps its sessions elsewhere: give that address, or its admin port, as the store",
+			"daemon", "http://"+c.AdminListen, "sessions", at, "this", shown)
+	}
+}
+
+// daemonKeeps is where the daemon at the admin port says that it keeps its sessions.
+func (c *Config) daemonKeeps(ctx context.Context) (address string, err error) {
+	if c.AdminListen == AdminNone {
+		return "", fmt.Errorf("%w: PERDURE_ADMIN_LISTEN is %s", perdure.ErrUnavailable, AdminNone)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/healthz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.AdminListen+"/healthz", nil)
 	if err != nil {
 		return "", err
 	}
@@ -63,8 +76,8 @@ func heldAt(ctx context.Context, admin string) (address string, err error) {
 	}
 	defer response.Body.Close()
 	var health InstanceHealth
-	if err := json.NewDecoder(http.MaxBytesReader(nil, response.Body, 1<<20)).Decode(&health); err != nil {
-		return "", fmt.Errorf("%w: %s is not the admin port of a daemon", perdure.ErrUnavailable, admin)
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&health); err != nil || health.Address == "" {
+		return "", fmt.Errorf("%w: %s is not the admin port of a daemon", perdure.ErrUnavailable, c.AdminListen)
 	}
 	return health.Address, nil
 }

@@ -63,6 +63,13 @@ func TestNotItsDaemon(t *testing.T) {
 			}
 		}
 	}
+	if r := cli(t, nil, "switch", "--admin", "http://"+holder.up.Admin, "--to", "memory:"); r.code != exitOK {
+		t.Fatal(r)
+	}
+	left := []string{"PERDURE_DATA_DIR=" + strings.TrimPrefix(holder.up.Store, "file:"), "PERDURE_ADMIN_LISTEN=" + holder.up.Admin}
+	if r := cli(t, left, "list"); r.code != exitOK || !strings.Contains(r.stderr, "keeps its sessions elsewhere") || !strings.Contains(r.stderr, "sessions=memory:") {
+		t.Errorf("what the daemon has left: %+v", r)
+	}
 	out := filepath.Join(t.TempDir(), "x")
 	if r := cli(t, nil, "backup", "--out", out, "--store", holder.url()); r.code != exitError || !strings.Contains(r.stderr, "is not the admin port") {
 		t.Errorf("at the port of sessions: %+v", r)
