@@ -17,6 +17,14 @@ type epoch struct {
 	except map[string]Version // by the root of the session's chain of rotations
 }
 
+// EmptyEpoch is an epoch record that ends no session: a mark that a tool leaves in a
+// store for as long as the horizon says, and nobody sees.
+func EmptyEpoch(user UserKey, v Version, horizon Millis) Record {
+	return Record{ID: EpochID(user), Body: (&epoch{}).encode(), Header: Header{
+		Kind: KindEpoch, Version: v, Born: v, User: user, Expiry: horizon, Horizon: horizon, LastAccess: v.Millis(),
+	}}
+}
+
 func (e *epoch) floor(root string) Version {
 	if floor, ok := e.except[root]; ok {
 		return floor

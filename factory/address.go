@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -71,13 +72,18 @@ func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Log
 	switch {
 	case err == nil:
 		c.warnOfDaemon(ctx, address, logger)
-	case errors.Is(err, local.ErrLocked):
-		if held, lost := c.openHeld(ctx, address); lost == nil {
-			return held, nil
-		}
-		return c.openLocal(dir, 0, logger) // it may be a tool that has it, for a moment
+		return b, nil
+	case !errors.Is(err, local.ErrLocked) && !errors.Is(err, fs.ErrPermission):
+		return nil, err
 	}
-	return b, err
+	held, lost := c.openHeld(ctx, address)
+	if lost == nil {
+		return held, nil
+	}
+	if b, err = c.openLocal(dir, 0, logger); err != nil { // it may be a tool that has it, for a moment
+		return nil, fmt.Errorf("%w\nnor through the daemon at %s: %w", err, c.AdminListen, lost)
+	}
+	return b, nil
 }
 
 // DataDirOf is the data directory in the address of an embedded store, and

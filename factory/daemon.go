@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ func (c *Config) openHeld(ctx context.Context, address string) (perdure.Backend,
 	if err != nil {
 		return nil, err
 	}
-	if _, shown := describe(address); at != shown {
+	if _, shown := describe(address); !samePlace(at, shown) {
 		return nil, fmt.Errorf("%w: the daemon at %s keeps its sessions at %s", perdure.ErrUnavailable, c.AdminListen, at)
 	}
 	return openDaemon(ctx, "http://"+c.AdminListen)
@@ -52,11 +53,34 @@ func (c *Config) openHeld(ctx context.Context, address string) (perdure.Backend,
 // warnOfDaemon says that the embedded store at an address, which nobody holds, is not
 // where the daemon of the same settings keeps its sessions: it was switched.
 func (c *Config) warnOfDaemon(ctx context.Context, address string, logger *slog.Logger) {
-	at, err := c.daemonKeeps(ctx)
-	if _, shown := describe(address); err == nil && at != shown {
+	own, err := c.Address()
+	_, shown := describe(address)
+	if _, expected := describe(own); err != nil || shown != expected {
+		return // who names another store knows what he does
+	}
+	if at, err := c.daemonKeeps(ctx); err == nil && !samePlace(at, shown) {
 		logger.Warn("the daemon keeps its sessions elsewhere: give that address, or its admin port, as the store",
 			"daemon", "http://"+c.AdminListen, "sessions", at, "this", shown)
 	}
+}
+
+// samePlace reports whether two addresses, without secrets, are one: a data directory
+// has many names.
+func samePlace(a, b string) bool {
+	if a == b {
+		return true
+	}
+	one, isFile := DataDirOf(a)
+	other, areFiles := DataDirOf(b)
+	if !isFile || !areFiles {
+		return false
+	}
+	first, err := os.Stat(one)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(other)
+	return err == nil && os.SameFile(first, second)
 }
 
 // daemonKeeps is where the daemon at the admin port says that it keeps its sessions.
@@ -70,7 +94,8 @@ func (c *Config) daemonKeeps(ctx context.Context) (address string, err error) {
 	if err != nil {
 		return "", err
 	}
-	response, err := http.DefaultClient.Do(request)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", perdure.ErrUnavailable, err)
 	}

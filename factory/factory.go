@@ -147,7 +147,7 @@ func (c *Config) choose() (address, source, why string, err error) {
 		why = "SESSION_STORE_TYPE is auto and REDIS_URL is not set"
 	}
 	if c.DataDir == DataDirNone {
-		return memoryAddress, "", why + "; PERDURE_DATA_DIR is none: sessions end with this process", nil
+		return memoryAddress, "", why + "; PERDURE_DATA_DIR is none: sessions are in memory alone", nil
 	}
 	return fileScheme + c.DataDir, "PERDURE_DATA_DIR", why, nil
 }

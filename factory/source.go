@@ -19,7 +19,7 @@ type Source struct {
 	// Backend is the store where it is one of perdure's, else nil: another
 	// product's is only read.
 	Backend perdure.Backend
-	// Kind is "redis", "file", "memory", "puppeteer-mcp" or "connect-redis".
+	// Kind is "redis", "file", "memory", "daemon", "puppeteer-mcp" or "connect-redis".
 	Kind string
 	// Address is where it is, without secrets.
 	Address string

@@ -153,6 +153,9 @@ func (m *move) leave(ctx context.Context, records []perdure.Record, merged []per
 	if len(batches) == 0 {
 		return nil
 	}
+	if err := m.apart(ctx, merged); err != nil {
+		return err
+	}
 	gone := make([]bool, len(left))
 	err := m.patiently(ctx, m.tell, func(ctx context.Context) error {
 		results, err := m.backs.Apply(ctx, batches)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -94,6 +95,33 @@ func TestResumeElsewhere(t *testing.T) {
 	o.Resume = true
 	run(t, source, target, o)
 	wantSame(t, source, target)
+}
+
+// TestResumeAnotherWay: a checkpoint whose cursors are those of another way to the same
+// source, such as through its daemon, has the source read anew.
+func TestResumeAnotherWay(t *testing.T) {
+	for name, cursor := range map[string]*regexp.Regexp{
+		"feed": regexp.MustCompile(`("feed":\s*")`), "pages": regexp.MustCompile(`("\d+":\s*")`),
+	} {
+		source, target := memory(t), memory(t)
+		seed(t, source, 60)
+		o := migrate.Options{Reading: migrate.Reading{BatchSize: 1, Workers: 1}, Checkpoint: filepath.Join(t.TempDir(), "checkpoint")}
+		interrupted(t, source, target, o, 150)
+		written := must[[]byte](t)(os.ReadFile(o.Checkpoint))
+		altered := cursor.ReplaceAll(written, []byte("${1}b665c103."))
+		if name == "pages" && string(altered) == string(written) {
+			altered = regexp.MustCompile(`"cursors":\s*\{`).ReplaceAll(written, []byte(`"cursors":{"255":"b665c103.x"`))
+		}
+		if string(altered) == string(written) {
+			t.Fatalf("%s: no cursor in %s", name, written)
+		}
+		if err := os.WriteFile(o.Checkpoint, altered, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o.Resume = true
+		run(t, source, target, o)
+		wantSame(t, source, target)
+	}
 }
 
 func TestCheckpointRefused(t *testing.T) {

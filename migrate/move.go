@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/perdure/perdure"
 )
@@ -40,6 +41,8 @@ type move struct {
 	at    *checkpoint
 	tell  *reporter
 	tail  *tail // what a cut-over waits for; nil in a plain run
+
+	two atomic.Bool // the source and the target are known to be two stores
 }
 
 func newMove(from Source, to perdure.Backend, o Options) (*move, error) {
@@ -93,7 +96,12 @@ func (m *move) finish(err error) (Result, error) {
 
 // run is Run.
 func (m *move) run(ctx context.Context) error {
-	if err := m.whole(ctx); err != nil {
+	err := m.whole(ctx)
+	if wrong, ok := errors.AsType[*perdure.InvalidError](err); ok && wrong.Field == "cursor" && m.Resume {
+		m.at.clear() // the checkpoint was made when the source was reached in another way
+		err = m.whole(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	if !m.DeleteMigrated {

@@ -77,6 +77,27 @@ func TestDeleteMigrated(t *testing.T) {
 	}
 }
 
+// TestDeleteMigratedInPlace: where both addresses are one store, nobody is logged out.
+func TestDeleteMigratedInPlace(t *testing.T) {
+	source := memory(t)
+	sessions := seed(t, source, 60)
+	before := must[perdure.Stats](t)(source.Stats(t.Context())).Sessions
+	alias := struct{ perdure.Backend }{source}
+	_, err := migrate.Run(t.Context(), migrate.FromBackend(source), alias, migrate.Options{DeleteMigrated: true})
+	if !errors.Is(err, perdure.ErrInvalid) {
+		t.Errorf("%v", err)
+	}
+	if stats := must[perdure.Stats](t)(source.Stats(t.Context())); stats.Sessions != before {
+		t.Errorf("%d sessions are left of %d", stats.Sessions, before)
+	}
+	// Into a store that has them all already, they can be moved all the same.
+	target := memory(t)
+	run(t, source, target, migrate.Options{})
+	if result := run(t, source, target, migrate.Options{DeleteMigrated: true}); result.Deleted != int64(len(sessions.live)) {
+		t.Errorf("again: %+v", result)
+	}
+}
+
 // TestDeleteMigratedSparesChanges: a session that changes while it is on its way
 // is brought along as it is in the end.
 func TestDeleteMigratedSparesChanges(t *testing.T) {

@@ -19,6 +19,7 @@ var kinds = [...]struct {
 	err  error
 }{
 	{"full", perdure.ErrFull},
+	{"late", context.DeadlineExceeded},
 	{"invalid", perdure.ErrInvalid},
 	{"skew", perdure.ErrSkew},
 	{"format", perdure.ErrFormat},
@@ -31,7 +32,7 @@ func pass(err error) *perdurev1.Failure {
 	if err == nil {
 		return nil
 	}
-	f := &perdurev1.Failure{Kind: kinds[len(kinds)-1].name, Text: strings.ToValidUTF8(err.Error(), "\ufffd")}
+	f := &perdurev1.Failure{Kind: kinds[len(kinds)-1].name, Text: text(err.Error())}
 	for _, k := range kinds {
 		if errors.Is(err, k.err) {
 			f.Kind = k.name
@@ -39,16 +40,19 @@ func pass(err error) *perdurev1.Failure {
 		}
 	}
 	if wrong, ok := errors.AsType[*perdure.InvalidError](err); ok {
-		f.Field, f.Text = wrong.Field, strings.ToValidUTF8(wrong.Problem, "\ufffd")
+		f.Field, f.Text = text(wrong.Field), text(wrong.Problem)
 	}
 	if bad, _ := perdure.AsUnreadable(err); bad != nil {
-		f.Unreadable = bytesOf(bad.IDs)
+		f.Unreadable, f.Text = bytesOf(bad.IDs), ""
 		if bad.Err != nil {
-			f.Text = strings.ToValidUTF8(bad.Err.Error(), "\ufffd")
+			f.Text = text(bad.Err.Error())
 		}
 	}
 	return f
 }
+
+// text is what a message takes for text.
+func text(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
 // received is the error that arrived, or nil.
 func received(f *perdurev1.Failure) error {
@@ -64,21 +68,28 @@ func received(f *perdurev1.Failure) error {
 			kind = k.err
 		}
 	}
-	err := &failed{text: f.GetText(), kind: kind}
+	err := &failed{text: f.GetText(), kinds: []error{kind}}
+	if kind == context.DeadlineExceeded {
+		err.kinds = append(err.kinds, perdure.ErrUnavailable)
+	}
 	if ids := f.GetUnreadable(); len(ids) > 0 {
-		return &perdure.UnreadableError{IDs: textsOf(ids), Err: err}
+		bad := &perdure.UnreadableError{IDs: textsOf(ids)}
+		if f.GetText() != "" {
+			bad.Err = err
+		}
+		return bad
 	}
 	return err
 }
 
-// failed is an error of the daemon: its text, and what kind of error it is.
+// failed is an error of the daemon: its text, and what kinds of error it is.
 type failed struct {
-	text string
-	kind error
+	text  string
+	kinds []error
 }
 
-func (e *failed) Error() string { return e.text }
-func (e *failed) Unwrap() error { return e.kind }
+func (e *failed) Error() string   { return e.text }
+func (e *failed) Unwrap() []error { return e.kinds }
 
 // lost is the error of a call that brought no reply.
 func (b *Backend) lost(ctx context.Context, err error) error {
@@ -92,5 +103,5 @@ func (b *Backend) lost(ctx context.Context, err error) error {
 	case connect.CodeOf(err) == connect.CodeUnimplemented:
 		return fmt.Errorf("%w: %s is not the admin port of a daemon of this release; the daemon says at its start where that is", perdure.ErrUnavailable, b.where)
 	}
-	return fmt.Errorf("%w: the daemon at %s: %w", perdure.ErrUnavailable, b.where, err)
+	return fmt.Errorf("%w: the daemon at %s: %v", perdure.ErrUnavailable, b.where, err) // whatever kind of error it was over there
 }

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -19,19 +20,68 @@ func NewHandler(backend perdure.Backend) (path string, handler http.Handler) {
 	return perdurev1connect.NewBackendServiceHandler(service{backend}, connect.WithReadMaxBytes(maxMessage))
 }
 
-// service implements BackendService. The only error that a method returns by itself
-// is none: those of the backend are in the replies.
+// service implements BackendService. Methods return no error: those of the backend
+// are in the replies.
 type service struct{ backend perdure.Backend }
 
 // most bounds what a caller may ask for at once.
 func most(limit int32) int { return int(min(limit, 10_000)) }
 
+// tooMany is the failure of a request that carries more than the client ever does.
+func tooMany(n int) *perdurev1.Failure {
+	if n <= atOnce {
+		return nil
+	}
+	return pass(&perdure.InvalidError{Field: "message", Problem: fmt.Sprintf("carries %d; %d are allowed", n, atOnce)})
+}
+
+// Load answers for as many ids as fit into a reply, and for one at least.
 func (s service) Load(ctx context.Context, q *perdurev1.LoadRequest) (*perdurev1.LoadResponse, error) {
-	records, err := s.backend.Load(ctx, textsOf(q.GetIds()))
-	return &perdurev1.LoadResponse{Records: packRecords(records), Failure: pass(err)}, nil
+	if f := tooMany(len(q.GetIds())); f != nil {
+		return &perdurev1.LoadResponse{Failure: f}, nil
+	}
+	ids := textsOf(q.GetIds())
+	records, err := s.backend.Load(ctx, ids)
+	bad, err := perdure.AsUnreadable(err)
+	if err != nil {
+		return &perdurev1.LoadResponse{Failure: pass(err)}, nil
+	}
+	fit := fitting(records)
+	var unreadable perdure.UnreadableError
+	for _, id := range ids[:fit] {
+		if bad.Set()[id] {
+			unreadable.Add(id, bad.Err)
+		}
+	}
+	return &perdurev1.LoadResponse{Records: packRecords(records[:fit]), Failure: pass(unreadable.OrNil())}, nil
+}
+
+// fitting is how many of the records fit into a message: one at least.
+func fitting(records []perdure.Record) (n int) {
+	size := 0
+	for n < len(records) && (n == 0 || size < fullMessage) {
+		size += records[n].EncodedSize()
+		n++
+	}
+	return n
+}
+
+// page gets a page that fits into a message, a smaller one where it must.
+func page(limit int32, get func(limit int) (perdure.Page, error)) (*perdurev1.PageResponse, error) {
+	for n := most(limit); ; {
+		p, err := get(n)
+		fit := fitting(p.Records)
+		if err != nil || fit == len(p.Records) || n <= 1 {
+			return packPage(&p, err), nil
+		}
+		n = max(1, min(n/2, fit))
+	}
 }
 
 func (s service) Apply(ctx context.Context, q *perdurev1.ApplyRequest) (*perdurev1.ApplyResponse, error) {
+	if f := tooMany(len(q.GetBatches())); f != nil {
+		return &perdurev1.ApplyResponse{Failure: f}, nil
+	}
 	batches := make([]perdure.Batch, len(q.GetBatches()))
 	for i, packed := range q.GetBatches() {
 		var err error
@@ -55,9 +105,14 @@ func (s service) Apply(ctx context.Context, q *perdurev1.ApplyRequest) (*perdure
 
 func (s service) ListUser(ctx context.Context, q *perdurev1.ListUserRequest) (*perdurev1.PageResponse, error) {
 	user := perdure.UserKey(q.GetUser())
-	page, err := s.backend.ListUser(ctx, user, string(q.GetAfter()), most(q.GetLimit()))
-	return packPage(&page, err), nil
+	return page(q.GetLimit(), func(limit int) (perdure.Page, error) {
+		return s.backend.ListUser(ctx, user, string(q.GetAfter()), limit)
+	})
 }
+
+// removedAtOnce bounds the sessions that one call ends, and so those in its reply,
+// however large they are.
+const removedAtOnce = 4
 
 func (s service) RemoveUser(ctx context.Context, q *perdurev1.RemoveUserRequest) (*perdurev1.RemoveUserResponse, error) {
 	epoch, err := unpackRecord(q.GetEpoch())
@@ -66,7 +121,7 @@ func (s service) RemoveUser(ctx context.Context, q *perdurev1.RemoveUserRequest)
 	}
 	removed, err := s.backend.RemoveUser(ctx, perdure.UserRemoval{
 		Epoch: epoch, Base: unpackVersion(q.GetBase()), Except: textsOf(q.GetExcept()), Reason: perdure.Reason(min(q.GetReason(), 0xff)),
-		Limit: most(q.GetLimit()), After: string(q.GetAfter()),
+		Limit: int(min(q.GetLimit(), removedAtOnce)), After: string(q.GetAfter()),
 	})
 	return &perdurev1.RemoveUserResponse{
 		Outcome: uint32(removed.Outcome), Stored: packRecord(&removed.Stored), Removed: packRecords(removed.Removed),
@@ -75,10 +130,11 @@ func (s service) RemoveUser(ctx context.Context, q *perdurev1.RemoveUserRequest)
 }
 
 func (s service) Scan(ctx context.Context, q *perdurev1.ScanRequest) (*perdurev1.PageResponse, error) {
-	page, err := s.backend.Scan(ctx, perdure.ScanQuery{
-		After: string(q.GetAfter()), Limit: most(q.GetLimit()), From: int(q.GetFrom()), To: int(q.GetTo()), Dead: q.GetDead(),
+	return page(q.GetLimit(), func(limit int) (perdure.Page, error) {
+		return s.backend.Scan(ctx, perdure.ScanQuery{
+			After: string(q.GetAfter()), Limit: limit, From: int(q.GetFrom()), To: int(q.GetTo()), Dead: q.GetDead(),
+		})
 	})
-	return packPage(&page, err), nil
 }
 
 func (s service) Sweep(ctx context.Context, q *perdurev1.SweepRequest) (*perdurev1.SweepResponse, error) {
@@ -122,7 +178,7 @@ func (s service) Inspect(ctx context.Context, _ *perdurev1.InspectRequest) (*per
 	r := &perdurev1.InspectResponse{Failure: pass(err)}
 	for _, f := range findings {
 		r.Findings = append(r.Findings, &perdurev1.InspectResponse_Finding{
-			Severity: uint32(f.Severity), Name: f.Name, Found: f.Found, Advice: f.Advice,
+			Severity: uint32(f.Severity), Name: text(f.Name), Found: text(f.Found), Advice: text(f.Advice),
 		})
 	}
 	return r, nil

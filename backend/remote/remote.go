@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/perdure/perdure"
 	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
@@ -64,8 +65,12 @@ func Open(ctx context.Context, o Options) (*Backend, error) {
 }
 
 const (
-	maxMessage      = 256 << 20 // bytes, either way: records are bounded, and so is how many travel together
-	idleConnections = 8         // as many as the workers of a migration keep busy
+	// What travels at once is bounded in bytes. A message may be larger by one
+	// record, of which the largest has 16 MiB and some.
+	fullMessage = 16 << 20
+	maxMessage  = 96 << 20
+
+	idleConnections = 8 // as many as the workers of a migration keep busy
 )
 
 // longestCall bounds a call however late the deadline of its context is.
@@ -106,37 +111,37 @@ func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 	return records[0], nil
 }
 
-// loadsAtOnce and appliesAtOnce bound what one message carries.
-const (
-	loadsAtOnce   = 500
-	appliesAtOnce = 250
-)
+// atOnce bounds the ids, or the batches, that one call carries.
+const atOnce = 500
 
-// Load takes one call for each 500 records.
+// Load takes one call for each 500 records, or more where they are large.
 func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, error) {
 	records := make([]perdure.Record, 0, len(ids))
 	var bad perdure.UnreadableError
 	for first := true; first || len(ids) > 0; first = false {
-		some := ids[:min(len(ids), loadsAtOnce)]
-		ids = ids[len(some):]
+		some := ids[:min(len(ids), atOnce)]
 		r, err := ask(ctx, b, b.timeout, b.client.Load, &perdurev1.LoadRequest{Ids: bytesOf(some)})
 		unreadable, err := perdure.AsUnreadable(err)
 		if err != nil {
 			return nil, err
 		}
+		found := r.GetRecords()
+		if len(found) > len(some) || len(found) == 0 && len(some) > 0 {
+			return nil, b.garbled()
+		}
+		ids = ids[len(found):]
 		if unreadable != nil {
 			for _, id := range unreadable.IDs {
 				bad.Add(id, unreadable.Err)
 			}
 		}
-		found, err := unpackRecords(r.GetRecords())
-		if err != nil {
-			return nil, err
+		for i, packed := range found {
+			record, err := unpackRecord(packed)
+			if err != nil {
+				bad.Add(some[i], err)
+			}
+			records = append(records, record)
 		}
-		if len(found) != len(some) {
-			return nil, b.garbled()
-		}
-		records = append(records, found...)
 	}
 	return records, bad.OrNil()
 }
@@ -146,56 +151,68 @@ func (b *Backend) garbled() error {
 	return fmt.Errorf("%w: the daemon at %s gave an answer that does not fit", perdure.ErrUnavailable, b.where)
 }
 
-// Apply takes one call for each 250 batches.
+// Apply takes one call for each 500 batches, or more where they are large.
 func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	if b.life.Err() != nil {
+		return nil, perdure.ErrClosed
+	}
+	if ctx.Err() != nil {
+		return nil, b.lost(ctx, ctx.Err())
+	}
 	results := make([]perdure.Result, len(batches))
 	var request perdurev1.ApplyRequest
 	var at []int // which batches are in it
-	send := func() error {
-		r, err := ask(ctx, b, b.timeout, b.client.Apply, &request)
-		if err != nil {
-			return err
-		}
-		if len(r.GetResults()) != len(at) {
-			return b.garbled()
-		}
-		for n, packed := range r.GetResults() {
-			stored, err := unpackRecord(packed.GetStored())
-			if err != nil {
-				return err
-			}
-			results[at[n]] = perdure.Result{
-				Outcome: perdure.Outcome(packed.GetOutcome()), Write: int(packed.GetWrite()), Stored: stored, Err: received(packed.GetFailure()),
-			}
-		}
-		request.Batches, at = request.Batches[:0], at[:0]
-		return nil
-	}
+	size := 0
 	for i, batch := range batches {
 		// What could not be read again as it is must not travel.
 		if results[i].Err = batch.Check(); results[i].Err != nil {
 			continue
 		}
-		request.Batches, at = append(request.Batches, packBatch(batch)), append(at, i)
-		if len(at) == appliesAtOnce {
-			if err := send(); err != nil {
+		packed := packBatch(batch)
+		request.Batches, at, size = append(request.Batches, packed), append(at, i), size+proto.Size(packed)
+		if len(at) == atOnce || size >= fullMessage {
+			if err := b.send(ctx, &request, at, results); err != nil {
 				return nil, err
 			}
+			request.Batches, at, size = nil, at[:0], 0
 		}
 	}
-	if len(at) == 0 && len(batches) > 0 {
+	if len(at) == 0 {
 		return results, nil
 	}
-	return results, send()
+	return results, b.send(ctx, &request, at, results)
+}
+
+// send carries out the batches of a request and fills in their results.
+func (b *Backend) send(ctx context.Context, request *perdurev1.ApplyRequest, at []int, results []perdure.Result) error {
+	r, err := ask(ctx, b, b.timeout, b.client.Apply, request)
+	if err != nil {
+		return err
+	}
+	if len(r.GetResults()) != len(at) {
+		return b.garbled()
+	}
+	for n, packed := range r.GetResults() {
+		result := perdure.Result{Outcome: perdure.Outcome(min(packed.GetOutcome(), 0xff)), Write: int(packed.GetWrite()), Err: received(packed.GetFailure())}
+		writes := len(request.GetBatches()[n].GetWrites())
+		if result.Err == nil && (result.Outcome < perdure.Applied || result.Outcome > perdure.Conflict || result.Write < 0 || result.Write >= writes) {
+			return b.garbled()
+		}
+		if result.Stored, err = unpackRecord(packed.GetStored()); err != nil {
+			result = perdure.Result{Err: err}
+		}
+		results[at[n]] = result
+	}
+	return nil
 }
 
 // ListUser returns a page of the user's sessions.
 func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after string, limit int) (perdure.Page, error) {
-	r, err := ask(ctx, b, b.timeout, b.client.ListUser, &perdurev1.ListUserRequest{User: []byte(user), After: []byte(after), Limit: int32(limit)})
+	r, err := ask(ctx, b, b.timeout, b.client.ListUser, &perdurev1.ListUserRequest{User: []byte(user), After: []byte(after), Limit: clamp(limit)})
 	if err != nil {
 		return perdure.Page{}, err
 	}
-	return unpackPage(r)
+	return unpackPage(r), nil
 }
 
 // RemoveUser ends a user's sessions.
@@ -205,7 +222,7 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (remove
 	}
 	a, err := ask(ctx, b, b.timeout, b.client.RemoveUser, &perdurev1.RemoveUserRequest{
 		Epoch: packRecord(&r.Epoch), Base: packVersion(r.Base), Except: bytesOf(r.Except), Reason: uint32(r.Reason),
-		Limit: int32(r.Limit), After: []byte(r.After),
+		Limit: clamp(r.Limit), After: []byte(r.After),
 	})
 	if err != nil {
 		return removed, err
@@ -223,23 +240,26 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (remove
 // Scan returns a page of records.
 func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, error) {
 	r, err := ask(ctx, b, b.timeout, b.client.Scan, &perdurev1.ScanRequest{
-		After: []byte(q.After), Limit: int32(q.Limit), From: int32(q.From), To: int32(q.To), Dead: q.Dead,
+		After: []byte(q.After), Limit: clamp(q.Limit), From: clamp(q.From), To: clamp(q.To), Dead: q.Dead,
 	})
 	if err != nil {
 		return perdure.Page{}, err
 	}
-	return unpackPage(r)
+	return unpackPage(r), nil
 }
 
 // Sweep drops what is due.
 func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (expired int, more bool, err error) {
-	r, err := ask(ctx, b, b.timeout, b.client.Sweep, &perdurev1.SweepRequest{Now: int64(now), Limit: int32(limit)})
+	r, err := ask(ctx, b, b.timeout, b.client.Sweep, &perdurev1.SweepRequest{Now: int64(now), Limit: clamp(limit)})
 	return int(r.GetExpired()), r.GetMore(), err
 }
 
 // Changes reads the feed of the daemon's store.
 func (b *Backend) Changes(ctx context.Context, after string, limit int, wait time.Duration) (batch perdure.ChangeBatch, err error) {
-	r, err := ask(ctx, b, b.timeout+wait, b.client.Changes, &perdurev1.ChangesRequest{After: []byte(after), Limit: int32(limit), WaitMs: wait.Milliseconds()})
+	wait = min(max(wait, 0), longestWait)
+	r, err := ask(ctx, b, b.timeout+wait, b.client.Changes, &perdurev1.ChangesRequest{
+		After: []byte(after), Limit: clamp(limit), WaitMs: (wait + time.Millisecond - 1).Milliseconds(),
+	})
 	if r == nil {
 		return batch, err
 	}

@@ -207,3 +207,114 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d results", len(results))
 	}
 }
+
+// TestLargeRecords: what does not fit into one message travels in several.
+func TestLargeRecords(t *testing.T) {
+	store, err := local.Open(local.Options{MaxBytes: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	daemon := serve(store)
+	defer daemon.Close()
+	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	const count = 30
+	clock, user := perdure.NewClock(nil), perdure.HashUser("ada")
+	batches, ids := make([]perdure.Batch, count), make([]string, count)
+	body := strings.Repeat("x", 4<<20)
+	for i := range batches {
+		v := clock.Tick()
+		ids[i] = perdure.NewID(user.Partition())
+		batches[i] = perdure.Batch{{Op: perdure.OpPut, Record: perdure.Record{ID: ids[i], Body: body, Header: perdure.Header{
+			Kind: perdure.KindSession, Version: v, Born: v, User: user, Expiry: v.Millis() + 1e6, Horizon: v.Millis() + 1e7, LastAccess: v.Millis(),
+		}}}}
+	}
+	if results, err := b.Apply(t.Context(), batches); err != nil || results[count-1].Outcome != perdure.Applied {
+		t.Fatal(err)
+	}
+	if records, err := b.Load(t.Context(), ids); err != nil || len(records) != count || records[count-1].ID != ids[count-1] {
+		t.Errorf("%d records, %v", len(records), err)
+	}
+	pages := func(name string, next func(after string) (perdure.Page, error)) {
+		found := map[string]bool{}
+		for after, n := "", 0; n == 0 || after != ""; n++ {
+			page, err := next(after)
+			if err != nil || n > count {
+				t.Fatalf("%s: page %d, %v", name, n, err)
+			}
+			for _, r := range page.Records {
+				found[r.ID] = true
+			}
+			after = page.Next
+		}
+		if len(found) != count {
+			t.Errorf("%s: %d of %d", name, len(found), count)
+		}
+	}
+	pages("scan", func(after string) (perdure.Page, error) {
+		return b.Scan(t.Context(), perdure.ScanQuery{After: after, Limit: 1000})
+	})
+	pages("list", func(after string) (perdure.Page, error) { return b.ListUser(t.Context(), user, after, 1000) })
+	sessions, err := perdure.New(b, perdure.Options{SweepInterval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ended, err := sessions.RevokeUser(t.Context(), "ada"); err != nil || ended != count {
+		t.Errorf("%d ended, %v", ended, err)
+	}
+}
+
+// TestErrorsKeepTheirKind on their way, and what is out of bounds stays so.
+func TestErrorsKeepTheirKind(t *testing.T) {
+	for name, err := range map[string]error{
+		"full": perdure.ErrFull, "skew": perdure.ErrSkew, "gap": perdure.ErrFeedGap, "format": perdure.ErrFormat, "unavailable": perdure.ErrUnavailable,
+		"late":      context.DeadlineExceeded,
+		"invalid":   &perdure.InvalidError{Field: "f\xff", Problem: "p\xff"},
+		"no reason": &perdure.UnreadableError{IDs: []string{"a\xff"}},
+		"reason":    &perdure.UnreadableError{IDs: []string{"a"}, Err: errors.New("cut short")},
+	} {
+		daemon := serve(failing{inMemory(t), err})
+		b, opened := remote.Open(t.Context(), remote.Options{URL: daemon.URL})
+		if opened != nil {
+			t.Fatal(opened)
+		}
+		got := b.Ping(t.Context())
+		want := err
+		if _, bad := perdure.AsUnreadable(err); bad == nil {
+			want = perdure.ErrFormat
+		}
+		if wrong, ok := errors.AsType[*perdure.InvalidError](err); ok {
+			want = perdure.ErrInvalid
+			if now, ok := errors.AsType[*perdure.InvalidError](got); !ok || now.Field != "f\ufffd" || wrong == now {
+				t.Errorf("%s: %#v", name, got)
+			}
+		}
+		if !errors.Is(got, want) || strings.Contains(got.Error(), "unreadable (a): 1 unreadable") {
+			t.Errorf("%s: %v became %v", name, err, got)
+		}
+		b.Close()
+		daemon.Close()
+	}
+	daemon := serve(inMemory(t))
+	defer daemon.Close()
+	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if _, err := b.Scan(t.Context(), perdure.ScanQuery{From: 1 << 32, To: 1 << 32}); !errors.Is(err, perdure.ErrInvalid) {
+		t.Errorf("partitions that there are not: %v", err)
+	}
+}
+
+// failing is a store whose Ping fails.
+type failing struct {
+	perdure.Backend
+	err error
+}
+
+func (f failing) Ping(context.Context) error { return f.err }

@@ -1,6 +1,8 @@
 package remote
 
 import (
+	"math"
+
 	"github.com/perdure/perdure"
 	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
 )
@@ -63,6 +65,9 @@ func packRecords(records []perdure.Record) []*perdurev1.StoredRecord {
 	return packed
 }
 
+// clamp makes a number fit: what is out of bounds stays so.
+func clamp(n int) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }
+
 func unpackRecords(packed []*perdurev1.StoredRecord) ([]perdure.Record, error) {
 	records := make([]perdure.Record, len(packed))
 	for i := range packed {
@@ -123,7 +128,15 @@ func packPage(p *perdure.Page, err error) *perdurev1.PageResponse {
 	return &perdurev1.PageResponse{Records: packRecords(p.Records), Unreadable: bytesOf(p.Unreadable), Next: []byte(p.Next), Failure: pass(err)}
 }
 
-func unpackPage(packed *perdurev1.PageResponse) (perdure.Page, error) {
-	records, err := unpackRecords(packed.GetRecords())
-	return perdure.Page{Records: records, Unreadable: textsOf(packed.GetUnreadable()), Next: string(packed.GetNext())}, err
+// unpackPage names those records that this release cannot read.
+func unpackPage(packed *perdurev1.PageResponse) perdure.Page {
+	page := perdure.Page{Records: make([]perdure.Record, 0, len(packed.GetRecords())), Unreadable: textsOf(packed.GetUnreadable()), Next: string(packed.GetNext())}
+	for _, s := range packed.GetRecords() {
+		if r, err := unpackRecord(s); err == nil {
+			page.Records = append(page.Records, r)
+		} else {
+			page.Unreadable = append(page.Unreadable, string(s.GetId()))
+		}
+	}
+	return page
 }

@@ -39,6 +39,11 @@ func TestThroughTheDaemon(t *testing.T) {
 			target := redis.URL() + "?prefix=" + strings.ReplaceAll(name, " ", "-") + ":"
 			expect(`"migrated":1`, "migrate", "run", "--json", "--from", d.up.Store, "--to", target, "--checkpoint", file+".checkpoint")
 			expect(late.ID, "list", "--store", target)
+			if r := cli(t, env, "migrate", "run", "--from", d.up.Store, "--to", "http://"+d.up.Admin, "--delete-migrated", "--checkpoint", file+".checkpoint"); r.code != exitUsage || !strings.Contains(r.stderr, "under another name") {
+				t.Errorf("a store into itself: %+v", r)
+			}
+			os.Remove(file + ".checkpoint")
+			expect(late.ID, "list")
 			expect("", "migrate", "verify", "--from", target, "--to", "http://"+d.up.Admin)
 			if r := cli(t, nil, "get", "--store", d.url(), ended.ID); r.code != exitNotFound {
 				t.Errorf("the daemon still has what was revoked: %+v", r)

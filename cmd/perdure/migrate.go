@@ -72,8 +72,6 @@ func (m *moving) check() (err error) {
 		return usageError{errors.New("--from and --to are both needed; see perdure help stores for addresses")}
 	case m.from == m.to:
 		return usageError{errors.New("--from and --to are the same store")}
-	case m.to == "memory:":
-		return usageError{errors.New("--to memory: would end with this command; give redis:// or file:")}
 	}
 	for _, user := range m.users {
 		m.reading.Filter.Users = append(m.reading.Filter.Users, perdure.HashUser(user))

@@ -152,7 +152,6 @@ func TestMigrateUsage(t *testing.T) {
 		"migrate run":          "--from and --to",
 		"migrate run --from a": "--from and --to",
 		"migrate run --from redis://h --to redis://h":                                     "the same store",
-		"migrate run --from redis://h --to memory:":                                       "memory:",
 		"migrate run --from mongodb://h --to redis://h":                                   "scheme mongodb:",
 		"migrate run --from " + here + " --to puppeteer-mcp+redis://h":                    "there is no store",
 		"migrate run --from redis://h --to redis://i --reverse":                           "--reverse goes with --live",
