@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,6 +73,8 @@ func (c cable) Changes(ctx context.Context, after string, limit int, wait time.D
 }
 
 func (c cable) Ping(ctx context.Context) error { return errors.Join(c.err(), c.Backend.Ping(ctx)) }
+
+func (c cable) Inspect(context.Context) ([]perdure.Finding, error) { return nil, c.err() }
 
 // Close leaves the store that others share.
 func (c cable) Close() error { return nil }
@@ -199,6 +202,29 @@ func TestAnOutageLosesNothingAndRevivesNobody(t *testing.T) {
 	}
 	if h := n.failover.Health(t.Context()); h.JournalDepth != 0 || h.Refused != 0 {
 		t.Errorf("%+v", h)
+	}
+}
+
+// TestInspect: the report says that there is an outage, and does not fail with it.
+func TestInspect(t *testing.T) {
+	n := newNode(t, newShared(t), failover.Options{})
+	outage := func() bool {
+		t.Helper()
+		findings, err := n.failover.Inspect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(findings, func(f perdure.Finding) bool {
+			return f.Name == "failover" && f.Severity == perdure.SeverityWarning && strings.HasPrefix(f.Found, "degraded since ")
+		})
+	}
+	if outage() {
+		t.Error("there is none")
+	}
+	n.cut.Store(true)
+	n.await(t, failover.Degraded)
+	if !outage() {
+		t.Error("the outage is not in the report")
 	}
 }
 

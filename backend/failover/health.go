@@ -3,6 +3,7 @@ package failover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,17 +114,27 @@ func (b *Backend) Ping(ctx context.Context) error {
 	return err
 }
 
-// Inspect is the report of the front store and of the journal.
+// Inspect is the report of the front store and of the journal, and in an outage that
+// it is one.
 func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 	var findings []perdure.Finding
-	for _, part := range []perdure.Backend{b.status.Load().front, b.journal} {
-		if inspector, ok := part.(perdure.Inspector); ok {
-			more, err := inspector.Inspect(ctx)
-			if err != nil {
-				return findings, err
-			}
-			findings = append(findings, more...)
+	st := b.status.Load()
+	if st.state != Healthy {
+		findings = append(findings, perdure.Finding{
+			Severity: perdure.SeverityWarning, Name: "failover", Advice: "repair it: sessions are served meanwhile, and what is written is merged when it is back",
+			Found: fmt.Sprintf("%s since %s: %s", st.state, st.since.UTC().Format(time.RFC3339), st.reason),
+		})
+	}
+	for _, part := range []perdure.Backend{st.front, b.journal} {
+		inspector, ok := part.(perdure.Inspector)
+		if !ok {
+			continue
 		}
+		more, err := inspector.Inspect(ctx)
+		if err != nil && (part == perdure.Backend(b.journal) || st.state == Healthy) {
+			return findings, err
+		}
+		findings = append(findings, more...)
 	}
 	return findings, nil
 }
