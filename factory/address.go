@@ -2,15 +2,11 @@ package factory
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"strings"
 
 	"github.com/perdure/perdure"
-	"github.com/perdure/perdure/backend/local"
 )
 
 // AddressError says that an address is not one of a store.
@@ -40,11 +36,7 @@ func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Log
 	c, logger = c.withDefaults(), orDiscard(logger)
 	switch {
 	case address == memoryAddress && c.ThroughDaemon:
-		b, err := c.openHeld(ctx, address)
-		if err != nil {
-			return nil, fmt.Errorf("the store is in the memory of another process: %w", err)
-		}
-		return b, nil
+		return c.openMemoryHeld(ctx)
 	case address == memoryAddress:
 		return c.openLocal("", 0, logger)
 	case isRedis(address):
@@ -65,25 +57,10 @@ func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Log
 	case dir == "":
 		return nil, &AddressError{"names no directory"}
 	}
-	if !c.ThroughDaemon {
-		return c.openLocal(dir, 0, logger)
+	if c.ThroughDaemon {
+		return c.openFileHeld(ctx, address, dir, logger)
 	}
-	b, err := c.openLocal(dir, -1, logger)
-	switch {
-	case err == nil:
-		c.warnOfDaemon(ctx, address, logger)
-		return b, nil
-	case !errors.Is(err, local.ErrLocked) && !errors.Is(err, fs.ErrPermission):
-		return nil, err
-	}
-	held, lost := c.openHeld(ctx, address)
-	if lost == nil {
-		return held, nil
-	}
-	if b, err = c.openLocal(dir, 0, logger); err != nil { // it may be a tool that has it, for a moment
-		return nil, fmt.Errorf("%w\nnor through the daemon at %s: %w", err, c.AdminListen, lost)
-	}
-	return b, nil
+	return c.openLocal(dir, 0, logger)
 }
 
 // DataDirOf is the data directory in the address of an embedded store, and

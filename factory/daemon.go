@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/local"
 	"github.com/perdure/perdure/backend/remote"
 )
 
@@ -33,6 +35,36 @@ func openDaemon(ctx context.Context, address string) (perdure.Backend, error) {
 		return nil, &AddressError{"is not that of a daemon"}
 	case err != nil:
 		return nil, err
+	}
+	return b, nil
+}
+
+// openFileHeld opens the embedded store in a directory, through its daemon where it can
+// not be opened by another process, or by this user.
+func (c *Config) openFileHeld(ctx context.Context, address, dir string, logger *slog.Logger) (perdure.Backend, error) {
+	b, err := c.openLocal(dir, -1, logger)
+	switch {
+	case err == nil:
+		c.warnOfDaemon(ctx, address, logger)
+		return b, nil
+	case !errors.Is(err, local.ErrLocked) && !errors.Is(err, fs.ErrPermission):
+		return nil, err
+	}
+	held, lost := c.openHeld(ctx, address)
+	if lost == nil {
+		return held, nil
+	}
+	if b, err = c.openLocal(dir, 0, logger); err != nil { // it may be a tool that has it, for a moment
+		return nil, fmt.Errorf("%w\nnor through the daemon at %s: %w", err, c.AdminListen, lost)
+	}
+	return b, nil
+}
+
+// openMemoryHeld opens the store that a daemon has in its memory alone.
+func (c *Config) openMemoryHeld(ctx context.Context) (perdure.Backend, error) {
+	b, err := c.openHeld(ctx, memoryAddress)
+	if err != nil {
+		return nil, fmt.Errorf("the store is in the memory of another process: %w", err)
 	}
 	return b, nil
 }

@@ -15,15 +15,13 @@ import (
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/backendtest"
 	"github.com/perdure/perdure/backend/local"
-	"github.com/perdure/perdure/backend/redis"
 	"github.com/perdure/perdure/backend/remote"
-	"github.com/perdure/perdure/internal/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestConformanceOverTheFile: a store is the same seen through its daemon.
-func TestConformanceOverTheFile(t *testing.T) {
+// TestConformance: a store is the same seen through its daemon.
+func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Config{
 		Open: func(t testing.TB, o backendtest.Options) perdure.Backend {
 			b, err := local.Open(local.Options{Dir: o.Dir, Now: o.Now, FeedLength: o.FeedLength, MaxBytes: o.MaxBytes})
@@ -36,22 +34,6 @@ func TestConformanceOverTheFile(t *testing.T) {
 		Durable:    true,
 		FeedLength: 64,
 		MaxBytes:   256 << 10,
-	})
-}
-
-func TestConformanceOverRedis(t *testing.T) {
-	server := redistest.Start(t, redistest.Options{})
-	backendtest.Run(t, backendtest.Config{
-		Open: func(t testing.TB, o backendtest.Options) perdure.Backend {
-			b, err := redis.Open(t.Context(), redis.Options{URL: server.URL(), Prefix: o.Space + ":", FeedLength: o.FeedLength})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return through(t, b)
-		},
-		Shared:  true,
-		Stale:   true,
-		Durable: true,
 	})
 }
 
