@@ -106,7 +106,7 @@ type Config struct {
 	// Listen is the address that sessions are served on. Defaults to
 	// "127.0.0.1:8420".
 	Listen string `env:"PERDURE_LISTEN"`
-	// AdminListen is the address of the admin port, which switches the store of a
+	// AdminListen is the address of the admin port, through which the other verbs reach a
 	// running daemon; AdminNone is none. Defaults to "127.0.0.1:8421", which is
 	// done without where something else listens there.
 	AdminListen string `env:"PERDURE_ADMIN_LISTEN"`

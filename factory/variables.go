@@ -51,7 +51,7 @@ func Variables() []Variable {
 		{"PERDURE_MAX_CLOCK_SKEW", "1m", "a duration from 1s to 1h", "how far the clocks of two machines may differ"},
 
 		{"PERDURE_LISTEN", "127.0.0.1:8420", "host:port on loopback", "where sessions are served"},
-		{"PERDURE_ADMIN_LISTEN", "127.0.0.1:8421", "host:port on loopback, or none", "where an operator switches the store, asks for its health; or none"},
+		{"PERDURE_ADMIN_LISTEN", "127.0.0.1:8421", "host:port on loopback, or none", "where perdure's other verbs reach a running daemon; or none"},
 		{"PERDURE_ALLOWED_ORIGINS", "", "origins such as https://app.example.com, with commas between them", "web origins whose pages may call, besides this machine's"},
 		{"PERDURE_DRAIN", "300ms", "a duration up to 5m, or -1 for not at all", "how long /readyz is red before a stop closes the listener"},
 		{"PERDURE_LOG_LEVEL", "info", "debug, info, warn or error", "the least that is logged: debug, info, warn or error"},

@@ -163,7 +163,7 @@ why:   %s
 try:   curl -H 'Content-Type: application/json' -d '{"userId":"ada"}' http://%s/perdure.v1.SessionService/CreateSession
 `, up.Version, up.Listen, up.Store, up.Why, up.Listen)
 	if up.Admin != "" {
-		text += "admin: http://" + up.Admin + " (perdure switch)\n"
+		text += "admin: http://" + up.Admin + " (perdure list, backup, switch, …)\n"
 	}
 	_, err := fmt.Fprint(a.stdout, text+note)
 	return err
