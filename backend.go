@@ -121,6 +121,16 @@ type Inspector interface {
 	Inspect(ctx context.Context) ([]Finding, error)
 }
 
+// Inspect is the capability report of a backend, or of what it wraps: none where
+// neither is an Inspector.
+func Inspect(ctx context.Context, b Backend) ([]Finding, error) {
+	inspector, ok := As[Inspector](b)
+	if !ok {
+		return nil, nil
+	}
+	return inspector.Inspect(ctx)
+}
+
 // Severity grades a Finding.
 type Severity uint8
 

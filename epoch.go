@@ -20,7 +20,12 @@ type epoch struct {
 // EmptyEpoch is an epoch record that ends no session: a mark that a tool leaves in a
 // store for as long as the horizon says, and nobody sees.
 func EmptyEpoch(user UserKey, v Version, horizon Millis) Record {
-	return Record{ID: EpochID(user), Body: (&epoch{}).encode(), Header: Header{
+	return (&epoch{}).record(user, v, horizon)
+}
+
+// record is the epoch as it is stored for a user, until the horizon.
+func (e *epoch) record(user UserKey, v Version, horizon Millis) Record {
+	return Record{ID: EpochID(user), Body: e.encode(), Header: Header{
 		Kind: KindEpoch, Version: v, Born: v, User: user, Expiry: horizon, Horizon: horizon, LastAccess: v.Millis(),
 	}}
 }

@@ -74,12 +74,7 @@ func (m *Merger) revoke(ctx context.Context, user UserKey, except []string, hori
 	}
 	at := m.Clock.TickOver()
 	e := epoch{at: at, except: roots}
-	removal := UserRemoval{
-		Epoch: Record{ID: EpochID(user), Body: e.encode(), Header: Header{
-			Kind: KindEpoch, Version: at, Born: at, User: user, Expiry: horizon, Horizon: horizon, LastAccess: at.Millis(),
-		}},
-		Except: except, Reason: reason, Limit: pageSize,
-	}
+	removal := UserRemoval{Epoch: e.record(user, at, horizon), Except: except, Reason: reason, Limit: pageSize}
 	var ended []Record
 	var bad UnreadableError
 	for {

@@ -41,7 +41,7 @@ func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Log
 		return c.openLocal("", 0, logger)
 	case isRedis(address):
 		return c.openRedis(ctx, address, false, logger)
-	case isDaemon(address):
+	case IsDaemon(address):
 		return openDaemon(ctx, address)
 	}
 	dir, ok := DataDirOf(address)
@@ -87,7 +87,7 @@ func describe(address string) (kind, shown string) {
 	if address == memoryAddress {
 		return "memory", memoryAddress
 	}
-	if isDaemon(address) {
+	if IsDaemon(address) {
 		return "daemon", withoutSecrets(address)
 	}
 	return "", "…" // it might be anything

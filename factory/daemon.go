@@ -23,8 +23,8 @@ const (
 	lookTimeout   = 3 * time.Second  // to find out whether there is one
 )
 
-// isDaemon reports whether an address is that of a daemon.
-func isDaemon(address string) bool {
+// IsDaemon reports whether an address is that of a daemon.
+func IsDaemon(address string) bool {
 	return strings.HasPrefix(address, "http://") || strings.HasPrefix(address, "https://")
 }
 

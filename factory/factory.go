@@ -110,7 +110,7 @@ func OpenAddress(ctx context.Context, address string, c Config, logger *slog.Log
 // that is turned off.
 func (c *Config) openServing(ctx context.Context, address string, logger *slog.Logger) (perdure.Backend, error) {
 	switch {
-	case isDaemon(address):
+	case IsDaemon(address):
 		return nil, &AddressError{"is that of a daemon, which has its own store: give that one"}
 	case isRedis(address) && !c.NoFallback:
 		return c.openFailover(ctx, address, logger)

@@ -192,13 +192,7 @@ func (r *relay) Ping(ctx context.Context) error {
 
 // Inspect is the report of the present backend, if it has one.
 func (r *relay) Inspect(ctx context.Context) ([]perdure.Finding, error) {
-	return read(r, func(t *target) ([]perdure.Finding, error) {
-		inspector, ok := perdure.As[perdure.Inspector](t.Backend)
-		if !ok {
-			return nil, nil
-		}
-		return inspector.Inspect(ctx)
-	})
+	return read(r, func(t *target) ([]perdure.Finding, error) { return perdure.Inspect(ctx, t.Backend) })
 }
 
 // MintID returns an id as the present backend wants it.

@@ -96,12 +96,7 @@ func (m *move) finish(err error) (Result, error) {
 
 // run is Run.
 func (m *move) run(ctx context.Context) error {
-	err := m.whole(ctx)
-	if wrong, ok := errors.AsType[*perdure.InvalidError](err); ok && wrong.Field == "cursor" && m.Resume {
-		m.at.clear() // the checkpoint was made when the source was reached in another way
-		err = m.whole(ctx)
-	}
-	if err != nil {
+	if err := m.whole(ctx); err != nil {
 		return err
 	}
 	if !m.DeleteMigrated {
@@ -116,16 +111,16 @@ const maxRescans = 3
 
 // whole moves what is there and catches up with what changed meanwhile.
 func (m *move) whole(ctx context.Context) error {
-	for range maxRescans {
-		if err := m.backfill(ctx); err != nil {
-			return err
+	for n := range maxRescans {
+		err, gap := m.backfill(ctx), false
+		if err == nil && m.backs != nil {
+			m.tell.phase(PhaseCatchUp, 0)
+			err = m.drain(ctx)
+			gap = errors.Is(err, perdure.ErrFeedGap)
 		}
-		if m.backs == nil {
-			return nil
-		}
-		m.tell.phase(PhaseCatchUp, 0)
-		err := m.drain(ctx)
-		if !errors.Is(err, perdure.ErrFeedGap) {
+		// A checkpoint may have been made when the source was reached in another way.
+		strange, ok := errors.AsType[*perdure.InvalidError](err)
+		if !gap && !(ok && strange.Field == "cursor" && m.Resume && n == 0) {
 			return err
 		}
 		m.at.clear()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,16 +126,10 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 			Found: fmt.Sprintf("%s since %s: %s", st.state, st.since.UTC().Format(time.RFC3339), st.reason),
 		})
 	}
-	for _, part := range []perdure.Backend{st.front, b.journal} {
-		inspector, ok := part.(perdure.Inspector)
-		if !ok {
-			continue
-		}
-		more, err := inspector.Inspect(ctx)
-		if err != nil && (part == perdure.Backend(b.journal) || st.state == Healthy) {
-			return findings, err
-		}
-		findings = append(findings, more...)
+	front, err := perdure.Inspect(ctx, st.front)
+	if err != nil && st.state == Healthy {
+		return findings, err
 	}
-	return findings, nil
+	journal, err := perdure.Inspect(ctx, b.journal)
+	return slices.Concat(findings, front, journal), err
 }

@@ -46,10 +46,10 @@ func (s service) Load(ctx context.Context, q *perdurev1.LoadRequest) (*perdurev1
 	if err != nil {
 		return &perdurev1.LoadResponse{Failure: pass(err)}, nil
 	}
-	fit := fitting(records)
+	fit, named := fitting(records), bad.Set()
 	var unreadable perdure.UnreadableError
 	for _, id := range ids[:fit] {
-		if bad.Set()[id] {
+		if named[id] {
 			unreadable.Add(id, bad.Err)
 		}
 	}
@@ -161,8 +161,8 @@ func (s service) Stats(ctx context.Context, _ *perdurev1.StatsRequest) (*perdure
 	if err != nil {
 		return &perdurev1.StatsResponse{Failure: pass(err)}, nil
 	}
-	text, err := json.Marshal(stats)
-	return &perdurev1.StatsResponse{Stats: text, Failure: pass(err)}, nil
+	encoded, err := json.Marshal(stats)
+	return &perdurev1.StatsResponse{Stats: encoded, Failure: pass(err)}, nil
 }
 
 func (s service) Ping(ctx context.Context, _ *perdurev1.PingRequest) (*perdurev1.PingResponse, error) {
@@ -170,11 +170,7 @@ func (s service) Ping(ctx context.Context, _ *perdurev1.PingRequest) (*perdurev1
 }
 
 func (s service) Inspect(ctx context.Context, _ *perdurev1.InspectRequest) (*perdurev1.InspectResponse, error) {
-	inspector, ok := perdure.As[perdure.Inspector](s.backend)
-	if !ok {
-		return &perdurev1.InspectResponse{}, nil
-	}
-	findings, err := inspector.Inspect(ctx)
+	findings, err := perdure.Inspect(ctx, s.backend)
 	r := &perdurev1.InspectResponse{Failure: pass(err)}
 	for _, f := range findings {
 		r.Findings = append(r.Findings, &perdurev1.InspectResponse_Finding{

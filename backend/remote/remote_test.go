@@ -74,6 +74,32 @@ func inMemory(t *testing.T) *local.Backend {
 	return b
 }
 
+// behind is a store seen through a daemon of its own.
+func behind(t *testing.T, store perdure.Backend, timeout time.Duration) *remote.Backend {
+	t.Helper()
+	daemon := serve(store)
+	t.Cleanup(daemon.Close)
+	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL, Timeout: timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+// logins are puts of new sessions of one user, whose bodies begin with their ids.
+func logins(user perdure.UserKey, count int, body string) (batches []perdure.Batch, ids []string) {
+	clock := perdure.NewClock(nil)
+	for range count {
+		v, id := clock.Tick(), perdure.NewID(user.Partition())
+		ids = append(ids, id)
+		batches = append(batches, perdure.Batch{{Op: perdure.OpPut, Record: perdure.Record{ID: id, Body: id + body, Header: perdure.Header{
+			Kind: perdure.KindSession, Version: v, Born: v, User: user, Expiry: v.Millis() + 1e6, Horizon: v.Millis() + 1e7, LastAccess: v.Millis(),
+		}}}})
+	}
+	return batches, ids
+}
+
 // TestNoDaemon: whatever is at the address instead, the error says what to do.
 func TestNoDaemon(t *testing.T) {
 	other := httptest.NewServer(http.NotFoundHandler())
@@ -147,24 +173,9 @@ func TestADaemonThatHangs(t *testing.T) {
 
 // TestManyAtOnce are split, and come back in their order.
 func TestManyAtOnce(t *testing.T) {
-	store := inMemory(t)
-	daemon := serve(store)
-	defer daemon.Close()
-	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL, Timeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	b := behind(t, inMemory(t), time.Minute)
 	const count = 1234
-	clock := perdure.NewClock(nil)
-	batches, ids := make([]perdure.Batch, count), make([]string, count)
-	for i := range batches {
-		v, user := clock.Tick(), perdure.HashUser("ada")
-		ids[i] = perdure.NewID(user.Partition())
-		batches[i] = perdure.Batch{{Op: perdure.OpPut, Record: perdure.Record{ID: ids[i], Body: ids[i], Header: perdure.Header{
-			Kind: perdure.KindSession, Version: v, Born: v, User: user, Expiry: v.Millis() + 1e6, Horizon: v.Millis() + 1e7, LastAccess: v.Millis(),
-		}}}}
-	}
+	batches, ids := logins(perdure.HashUser("ada"), count, "")
 	batches[700] = perdure.Batch{}
 	results, err := b.Apply(t.Context(), batches)
 	if err != nil {
@@ -197,24 +208,10 @@ func TestLargeRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	daemon := serve(store)
-	defer daemon.Close()
-	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL, Timeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	b := behind(t, store, time.Minute)
 	const count = 30
-	clock, user := perdure.NewClock(nil), perdure.HashUser("ada")
-	batches, ids := make([]perdure.Batch, count), make([]string, count)
-	body := strings.Repeat("x", 4<<20)
-	for i := range batches {
-		v := clock.Tick()
-		ids[i] = perdure.NewID(user.Partition())
-		batches[i] = perdure.Batch{{Op: perdure.OpPut, Record: perdure.Record{ID: ids[i], Body: body, Header: perdure.Header{
-			Kind: perdure.KindSession, Version: v, Born: v, User: user, Expiry: v.Millis() + 1e6, Horizon: v.Millis() + 1e7, LastAccess: v.Millis(),
-		}}}}
-	}
+	user := perdure.HashUser("ada")
+	batches, ids := logins(user, count, strings.Repeat("x", 4<<20))
 	if results, err := b.Apply(t.Context(), batches); err != nil || results[count-1].Outcome != perdure.Applied {
 		t.Fatal(err)
 	}
@@ -259,12 +256,7 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 		"no reason": &perdure.UnreadableError{IDs: []string{"a\xff"}},
 		"reason":    &perdure.UnreadableError{IDs: []string{"a"}, Err: errors.New("cut short")},
 	} {
-		daemon := serve(failing{inMemory(t), err})
-		b, opened := remote.Open(t.Context(), remote.Options{URL: daemon.URL})
-		if opened != nil {
-			t.Fatal(opened)
-		}
-		got := b.Ping(t.Context())
+		got := behind(t, failing{inMemory(t), err}, 0).Ping(t.Context())
 		want := err
 		if _, bad := perdure.AsUnreadable(err); bad == nil {
 			want = perdure.ErrFormat
@@ -278,16 +270,8 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 		if !errors.Is(got, want) || strings.Contains(got.Error(), "unreadable (a): 1 unreadable") {
 			t.Errorf("%s: %v became %v", name, err, got)
 		}
-		b.Close()
-		daemon.Close()
 	}
-	daemon := serve(inMemory(t))
-	defer daemon.Close()
-	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	b := behind(t, inMemory(t), 0)
 	if _, err := b.Scan(t.Context(), perdure.ScanQuery{From: 1 << 32, To: 1 << 32}); !errors.Is(err, perdure.ErrInvalid) {
 		t.Errorf("partitions that there are not: %v", err)
 	}

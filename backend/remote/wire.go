@@ -65,9 +65,6 @@ func packRecords(records []perdure.Record) []*perdurev1.StoredRecord {
 	return packed
 }
 
-// clamp makes a number fit: what is out of bounds stays so.
-func clamp(n int) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }
-
 func unpackRecords(packed []*perdurev1.StoredRecord) ([]perdure.Record, error) {
 	records := make([]perdure.Record, len(packed))
 	for i := range packed {
@@ -140,3 +137,6 @@ func unpackPage(packed *perdurev1.PageResponse) perdure.Page {
 	}
 	return page
 }
+
+// clamp makes a number fit: what is out of bounds stays so.
+func clamp(n int) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }

@@ -34,10 +34,10 @@ func (a *app) backup() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "backup --out FILE",
 		Short: "Save all sessions in a file",
-		Long: `Save all sessions of a store in a file, while it is in use: who logs out while the
-backup is made is logged out in it. The file is there when all of it is, with mode
-0600, and never in the place of another unless --replace says so. Records that cannot be
-read are left out and named; the exit code is then 3.
+		Long: `Save all sessions of a store in a file, while it is in use: who logs out while
+the backup is made is logged out in it. The file is there when all of it is, with
+mode 0600, and never in the place of another unless --replace says so. Records
+that cannot be read are left out and named; the exit code is then 3.
 
 Sessions are secrets: encrypt the file with --recipient or --passphrase-file. It
 is then an age file.`,

@@ -51,7 +51,7 @@ type report struct {
 
 func (a *app) examine(ctx context.Context, i *factory.Instance) (report, error) {
 	r := report{Store: i.Address(), Kind: i.Kind(), Why: i.Why(), Findings: []perdure.Finding{}}
-	findings, err := inspect(ctx, i)
+	findings, err := perdure.Inspect(ctx, i.Backend())
 	if err != nil {
 		return r, err
 	}
@@ -67,15 +67,6 @@ func (a *app) examine(ctx context.Context, i *factory.Instance) (report, error) 
 	}
 	slices.SortStableFunc(r.Findings, func(x, y perdure.Finding) int { return cmp.Compare(y.Severity, x.Severity) })
 	return r, nil
-}
-
-// inspect is the backend's own report, if it has one.
-func inspect(ctx context.Context, i *factory.Instance) ([]perdure.Finding, error) {
-	inspector, ok := perdure.As[perdure.Inspector](i.Backend())
-	if !ok {
-		return nil, nil
-	}
-	return inspector.Inspect(ctx)
 }
 
 // verdict is an error where sessions are at risk.

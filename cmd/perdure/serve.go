@@ -88,7 +88,7 @@ func cannotListen(setting string, err error) error {
 
 // warn logs what is wrong with the set-up of the store.
 func warn(ctx context.Context, i *factory.Instance, logger *slog.Logger) {
-	findings, err := inspect(ctx, i)
+	findings, err := perdure.Inspect(ctx, i.Backend())
 	if err != nil {
 		logger.Warn("the set-up of the store could not be looked at; see perdure doctor", "error", err)
 	}

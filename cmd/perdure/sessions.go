@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,7 +63,7 @@ func (a *app) withSessions(do func(context.Context, sessions, []string) error) f
 }
 
 func (a *app) openSessions(c *cobra.Command, args []string) (sessions, error) {
-	if strings.HasPrefix(a.address, "http://") || strings.HasPrefix(a.address, "https://") {
+	if factory.IsDaemon(a.address) {
 		return newDaemon(a.address)
 	}
 	i, err := a.openStore(c, false)
