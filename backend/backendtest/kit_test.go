@@ -8,90 +8,43 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/backendtest"
+	"github.com/perdure/perdure/internal/reference"
 )
-
-// depots are the spaces that a test has opened.
-type depots struct {
-	mu   sync.Mutex
-	each map[string]*depot
-}
-
-func (d *depots) of(o backendtest.Options, b bug) *depot {
-	if b == spacesAreOne {
-		o.Space = o.Space[:10]
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.each[o.Space] == nil {
-		now := o.Now
-		if now == nil {
-			now = time.Now
-		}
-		d.each[o.Space] = &depot{
-			now: now, records: map[string]string{}, first: map[string]perdure.Millis{},
-			length: o.FeedLength, maxBytes: int(o.MaxBytes), news: make(chan struct{}),
-		}
-	}
-	return d.each[o.Space]
-}
 
 // config is that of the reference backend, which can do all that the kit asks
 // for.
-func config(b bug, stale int) backendtest.Config {
-	spaces := &depots{each: map[string]*depot{}}
+func config(b reference.Bug, stale int) backendtest.Config {
+	spaces := &reference.Spaces{Bug: b, Stale: stale}
 	return backendtest.Config{
 		Open: func(t testing.TB, o backendtest.Options) perdure.Backend {
-			return &reference{
-				depot: spaces.of(o, b), bug: b, stale: stale,
-				cache: map[string]cached{}, made: map[string]bool{}, lists: map[perdure.UserKey]cachedList{}, closed: make(chan struct{}),
-			}
+			return spaces.Open(o.Space, reference.Options{Now: o.Now, FeedLength: o.FeedLength, MaxBytes: o.MaxBytes})
 		},
 		Shared: true, Durable: true, Clock: true, Stale: stale > 0,
 		FeedLength: 20, MaxBytes: 64 << 10,
-		Restart: func(t testing.TB, o backendtest.Options) {
-			if d := spaces.of(o, b); b == forgetsOnRestart {
-				d.forgetTheLast()
-			}
-		},
-		Lose: func(t testing.TB, o backendtest.Options) {
-			d := spaces.of(o, b)
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.records, d.feed, d.dropped, d.life = map[string]string{}, nil, 0, d.life+1
-		},
+		Restart: func(t testing.TB, o backendtest.Options) { spaces.Restart(o.Space) },
+		Lose:    func(t testing.TB, o backendtest.Options) { spaces.Lose(o.Space) },
 		Overwrite: func(t testing.TB, o backendtest.Options, id, value string) {
-			d := spaces.of(o, b)
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.records[id] = value
+			spaces.Overwrite(o.Space, id, value)
 		},
-	}
-}
-
-func (d *depot) forgetTheLast() {
-	for id := range d.records {
-		delete(d.records, id)
-		return
 	}
 }
 
 func TestTheReferenceKeepsEveryLaw(t *testing.T) {
-	backendtest.Run(t, config(none, 0))
+	backendtest.Run(t, config("", 0))
 }
 
 func TestTheReferenceKeepsEveryLawWithACache(t *testing.T) {
-	backendtest.Run(t, config(none, 3))
+	backendtest.Run(t, config("", 3))
 }
 
 // TestTheReferenceKeepsEveryLawAlone claims none of what a backend may lack.
 func TestTheReferenceKeepsEveryLawAlone(t *testing.T) {
-	cfg := config(none, 0)
+	cfg := config("", 0)
 	backendtest.Run(t, backendtest.Config{Open: cfg.Open})
 }
 
@@ -100,13 +53,15 @@ const mutantVariable = "BACKENDTEST_MUTANT"
 
 // TestMutant is only run by TestEveryMutantIsCaught.
 func TestMutant(t *testing.T) {
-	b := bug(os.Getenv(mutantVariable))
-	if b == none {
+	b := reference.Bug(os.Getenv(mutantVariable))
+	if b == "" {
 		t.Skip("no mutant is chosen")
 	}
 	stale := 0
-	if b == ownWritesAreNotSeen || b == ownListsAreNotSeen {
-		stale = 3
+	for _, m := range reference.Mutants() {
+		if m.Bug == b && m.NeedsACache() {
+			stale = 3
+		}
 	}
 	cfg := config(b, stale)
 	cfg.Patience = 2 * time.Second
@@ -120,19 +75,19 @@ const mutantRuns = 20
 // TestEveryMutantIsCaught runs each law against the bugs that it is there to
 // catch, in a process of its own, and fails where the law finds nothing.
 func TestEveryMutantIsCaught(t *testing.T) {
-	for _, m := range mutants() {
-		t.Run(string(m.bug), func(t *testing.T) {
+	for _, m := range reference.Mutants() {
+		t.Run(string(m.Bug), func(t *testing.T) {
 			t.Parallel()
-			for run := 1; len(m.laws) > 0; run++ {
+			for run := 1; len(m.Laws) > 0; run++ {
 				out := runMutant(t, m)
 				if strings.Contains(out, "panic:") || strings.Contains(out, "DATA RACE") {
 					t.Fatalf("the kit itself failed:\n%s", out)
 				}
-				m.laws = slices.DeleteFunc(m.laws, func(law string) bool {
+				m.Laws = slices.DeleteFunc(m.Laws, func(law string) bool {
 					return strings.Contains(out, "--- FAIL: TestMutant/"+law+" ")
 				})
-				if run == mutantRuns && len(m.laws) > 0 {
-					t.Fatalf("%q do not catch it:\n%s", m.laws, out)
+				if run == mutantRuns && len(m.Laws) > 0 {
+					t.Fatalf("%q do not catch it:\n%s", m.Laws, out)
 				}
 			}
 		})
@@ -143,8 +98,8 @@ func TestEveryMutantIsCaught(t *testing.T) {
 // fail, or the table names a law that is not there.
 func TestEveryLawCatchesSomething(t *testing.T) {
 	catches := map[string]bool{}
-	for _, m := range mutants() {
-		for _, law := range m.laws {
+	for _, m := range reference.Mutants() {
+		for _, law := range m.Laws {
 			catches[law] = true
 		}
 	}
@@ -161,19 +116,19 @@ func TestEveryLawCatchesSomething(t *testing.T) {
 
 // runMutant runs the laws that catch the mutant, and returns what go test
 // prints.
-func runMutant(t *testing.T, m mutant) string {
+func runMutant(t *testing.T, m reference.Mutant) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	chapters, laws := map[string]bool{}, []string{}
-	for _, law := range m.laws {
+	for _, law := range m.Laws {
 		chapter, name, _ := strings.Cut(law, "/")
 		chapters[regexp.QuoteMeta(chapter)] = true
 		laws = append(laws, regexp.QuoteMeta(name))
 	}
 	pattern := "^TestMutant$/^(" + join(chapters) + ")$/^(" + strings.Join(laws, "|") + ")$"
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run="+pattern, "-test.v", "-rapid.nofailfile", "-rapid.shrinktime=1ms")
-	cmd.Env = append(os.Environ(), mutantVariable+"="+string(m.bug))
+	cmd.Env = append(os.Environ(), mutantVariable+"="+string(m.Bug))
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {

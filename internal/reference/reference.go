@@ -1,4 +1,4 @@
-package backendtest_test
+package reference
 
 import (
 	"context"
@@ -29,8 +29,7 @@ type depot struct {
 	news     chan struct{}             // closed at the next change
 }
 
-// reference is the contract in its simplest form. It is here to test the kit:
-// without a bug it keeps every promise, with one it breaks one.
+// reference is one backend on a depot.
 type reference struct {
 	*depot
 	bug    bug

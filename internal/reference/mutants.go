@@ -1,6 +1,12 @@
-package backendtest_test
+// Package reference is the contract of a backend in its simplest form: one mutex
+// and plain maps. Without a bug it keeps every promise, with one it breaks one. The
+// conformance kit is tested against it, and the simulation runs over it.
+package reference
 
 import "slices"
+
+// Bug is a bug.
+type Bug = bug
 
 // bug is one promise that the reference backend breaks.
 type bug string
@@ -141,13 +147,19 @@ const (
 	feedRaces                bug = "a change is announced after others have seen it"
 )
 
-// mutant is a bug and the laws that catch it.
-type mutant struct {
-	bug  bug
-	laws []string
+// Mutant is a bug and the laws of the conformance kit that catch it.
+type Mutant struct {
+	Bug  Bug
+	Laws []string
 }
 
-func mutants() []mutant {
+// NeedsACache reports whether only a cache shows the bug.
+func (m *Mutant) NeedsACache() bool {
+	return m.Bug == ownWritesAreNotSeen || m.Bug == ownListsAreNotSeen
+}
+
+// Mutants are all bugs.
+func Mutants() []Mutant {
 	return slices.Concat(writeMutants(), endMutants(), pageMutants(), sweepMutants(), keepMutants())
 }
 
@@ -157,8 +169,8 @@ const (
 )
 
 // writeMutants are bugs of puts and of what stands in their way.
-func writeMutants() []mutant {
-	return []mutant{
+func writeMutants() []Mutant {
+	return []Mutant{
 		{baseIsIgnored, []string{"Put/WithAnotherBaseIsAConflict", "Put/WithoutABaseNeedsNothingStored", property, "Race/NoUpdateIsLost", races, "Store/DisjointUpdatesAllSurvive", "Store/OneExpectedVersionWins"}},
 		{baseRevives, []string{"Remove/IsForEver", property, races}},
 		{baseOfNothing, []string{"Put/WithABaseNeedsSomethingStored", "Batch/IsAppliedTogetherOrNotAtAll", property}},
@@ -189,8 +201,8 @@ func writeMutants() []mutant {
 }
 
 // endMutants are bugs of touches and removals.
-func endMutants() []mutant {
-	return []mutant{
+func endMutants() []Mutant {
+	return []Mutant{
 		{touchCreates, []string{"Touch/NeverCreates", property, races}},
 		{touchRevives, []string{"Touch/NeverRevives", property, races, "Store/DeleteIsForEver"}},
 		{touchGoesBack, []string{"Touch/NeverGoesBack", property, races, "Clock/StepsMoveNoAccessBack"}},
@@ -213,8 +225,8 @@ func endMutants() []mutant {
 }
 
 // pageMutants are bugs of batches, listings, revocations and scans.
-func pageMutants() []mutant {
-	return []mutant{
+func pageMutants() []Mutant {
+	return []Mutant{
 		{batchesAreTorn, []string{"Batch/IsAppliedTogetherOrNotAtAll", "Batch/OfManyIsOneStepToo", "Batch/WithOneSkewedVersionIsRefused", property, "Batch/ARotationIsOneStep"}},
 		{batchesAreCut, []string{"Batch/ARotationIsOneStep", "Batch/OfManyIsOneStepToo", property, "Store/RotationCarriesOn", "Store/RotationKeepsWhatComesLater"}},
 		{manyAreDropped, []string{"Batch/TakesManyAtOnce"}},
@@ -252,8 +264,8 @@ func pageMutants() []mutant {
 }
 
 // sweepMutants are bugs of the sweep and the feed.
-func sweepMutants() []mutant {
-	return []mutant{
+func sweepMutants() []Mutant {
+	return []Mutant{
 		{sweepIsLate, []string{"Sweep/TakesASessionAtItsExpiry", "Sweep/TakesASessionAtItsIdleTimeout", "Store/ExpiredIsNeverReturned"}},
 		{sweepMindsNoIdle, []string{"Sweep/TakesASessionAtItsIdleTimeout", property}},
 		{sweepMissesTouches, []string{"Sweep/TakesASessionAtItsIdleTimeout", property, "Store/IdleIsNeverReturned"}},
@@ -285,8 +297,8 @@ func sweepMutants() []mutant {
 }
 
 // keepMutants are bugs of all else, and races.
-func keepMutants() []mutant {
-	return []mutant{
+func keepMutants() []Mutant {
+	return []Mutant{
 		{statsCountTheDead, []string{"Keeping/CountsWhatItHolds"}},
 		{pingLeavesASession, []string{"Keeping/APingLeavesNothing"}},
 		{pingSweeps, []string{"Clock/StepsEndNoSession"}},

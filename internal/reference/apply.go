@@ -1,4 +1,4 @@
-package backendtest_test
+package reference
 
 import (
 	"context"
