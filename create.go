@@ -57,6 +57,7 @@ func (s *Store) insert(ctx context.Context, batch Batch, body string, life Milli
 		if life > 0 {
 			r.Expiry = r.LastAccess + life
 		}
+		r.Promised = r.Expiry
 		r.Horizon = max(r.Expiry, r.LastAccess+Millis(s.options.Horizon.Milliseconds()))
 		if r.Body, err = seal(s.options.Codec, *r, body); err != nil {
 			return err

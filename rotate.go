@@ -87,6 +87,7 @@ func (s *Store) successor(ctx context.Context, stored *Record, ttl time.Duration
 			return r, c, errPast(r.Expiry, now)
 		}
 	}
+	r.Promised = max(stored.promise(), r.Expiry) // a copy of the session may become one of its successor
 	c.descend(stored.ID)
 	r.Body, err = seal(s.options.Codec, r, c.encode())
 	return r, c, err

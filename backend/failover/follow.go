@@ -160,7 +160,7 @@ func (b *Backend) wants(ctx context.Context, c *perdure.Change) bool {
 	switch {
 	case err != nil:
 		return false
-	case c.Kind == perdure.Expired:
+	case c.Kind == perdure.Expired && !c.Lapsed():
 		return false // it ends here by its own deadline
 	case !held.Exists():
 		return b.mirror.full || c.Kind == perdure.UserRevoked
