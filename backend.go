@@ -171,9 +171,11 @@ const (
 	// user, if the session is born before it and Write.Epoch is not its version;
 	// and the tombstone of its parent, if that was ended.
 	//
-	// A put that keeps the version of what is stored changes nothing that has to be
-	// announced but the last access of a session, and that as Touched. Of a
-	// tombstone that is put where nothing is stored, or planted, there is a Deleted.
+	// A put is announced as Created, Updated, Deleted or UserRevoked. One that keeps
+	// the version of what is stored is announced as Touched if it moves the last
+	// access of a session, else not at all. A tombstone that replaces another is
+	// announced if that was of a rotation: nothing ends twice. One that is put, or
+	// planted, where nothing is stored is announced: its session is elsewhere.
 	//
 	// A version further ahead of the server's clock than the skew bound is
 	// refused with ErrSkew.

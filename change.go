@@ -39,12 +39,6 @@ type Change struct {
 	At Millis
 }
 
-// Lapsed reports whether an Expired change has left a tombstone: see Record.Lapse.
-// It may also be so of a session that another system made.
-func (c *Change) Lapsed() bool {
-	return c.Kind == Expired && c.Version.Node == 0 && !c.Version.IsZero()
-}
-
 // ChangeBatch is a stretch of the feed.
 type ChangeBatch struct {
 	Changes []Change

@@ -68,7 +68,11 @@ func (s *Store) insert(ctx context.Context, batch Batch, body string, life Milli
 			return err
 		case result.Outcome == Applied:
 			return nil
-		case !result.Stored.Exists() && !batch[0].Chosen:
+		case result.Stored.ID == r.ID && result.Stored.Kind == KindSession && result.Stored.Born == r.Born:
+			return nil // it had come, and the answer had not
+		case result.Stored.Kind != KindEpoch && !batch[0].Chosen:
+			// The backend wants another id; or the session had come, and was ended
+			// before the answer could be asked for again: then it was another login.
 			r.ID = s.newID(r.User.Partition())
 			continue
 		case result.Stored.Kind != KindEpoch:

@@ -119,7 +119,9 @@ func (j *join) sessions(a, b Record, codec Codec) error {
 	if take(fieldExpiry, cmp.Compare(a.Expiry, b.Expiry)) {
 		j.Expiry = b.Expiry
 	}
-	j.Promised = max(a.promise(), b.promise())
+	if promised := max(a.promise(), b.promise()); promised > j.Expiry {
+		j.Promised = promised
+	}
 	j.fromA = j.fromA || a.promise() > b.promise()
 	j.fromB = j.fromB || b.promise() > a.promise()
 	merged.metadata = j.metadata(&ca, &cb, a.Born, b.Born, &merged)

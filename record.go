@@ -122,9 +122,9 @@ func (r *Record) Lingers(now, skew Millis) bool {
 }
 
 // Lapse is the tombstone that a sweep leaves of a session. Its version is the next
-// after the session's, of node 0: the sweep has no clock of its own.
+// after the session's: nobody writes to what is over, and so nobody else makes it.
 func (r *Record) Lapse() Record {
-	return entomb(*r, ReasonExpired, Version{Time: r.Version.Time + 1})
+	return entomb(*r, ReasonExpired, Version{Time: r.Version.Time + 1, Node: r.Version.Node})
 }
 
 // The layout of an encoded record, format 1. All numbers are big-endian; times

@@ -57,8 +57,8 @@ func (s *Store) rotate(ctx context.Context, id string, ttl time.Duration) (Sessi
 			epoch = met.Version
 		case met.ID == id && met.Live(s.clock.Now()):
 			stored = met
-		case met.ID == successor.ID:
-			return Session{}, fmt.Errorf("%w: %s", ErrExists, met.ID)
+		case met.ID == successor.ID && met.Live(s.clock.Now()):
+			return newSession(&met, &c), nil // it had come, and the answer had not
 		default:
 			return Session{}, ErrNotFound
 		}

@@ -89,39 +89,38 @@ func absorb(tomb, session Record, clock *Clock, codec Codec) (Record, error) {
 }
 
 // outlast is the tombstone of a session that has expired and was swept, and has met
-// another record of that session. That the sweep came in between makes no
-// difference: what was promised before the last write to the session is over, and
-// what was written to its expiry later, or used later, counts as it would have
-// counted in the session.
+// another record of that session. What was promised before is over. What was written
+// to its expiry since counts as if there had been no sweep; and so does a later use
+// of what had not been used for too long, unless its expiry was brought forward: when
+// that was is not known any more.
 func outlast(tomb, session Record, clock *Clock, codec Codec) (Record, error) {
 	over, r := tomb.Deadline(), session
 	tomb.LastAccess = max(tomb.LastAccess, session.LastAccess)
-	r.LastAccess, r.Expiry, r.Idle = tomb.LastAccess, tomb.Expiry, max(tomb.Idle, session.Idle)
-	if session.Version.Before(tomb.Version) && r.Deadline() <= over {
+	r.LastAccess = tomb.LastAccess
+	used := !tomb.shortened() && session.Expiry <= tomb.Expiry && r.Deadline() > over
+	if session.Version.Before(tomb.Version) && session.Expiry >= tomb.Expiry && !used {
 		return tomb, nil // as nearly always; the body need not be readable
 	}
 	c, err := openContent(&session, codec)
 	if err != nil {
 		return Record{}, err
 	}
-	if written := c.version(fieldExpiry, session.Born); tomb.Version.Before(written) {
-		r.Expiry = session.Expiry
-		tomb.Expiry, tomb.Version = session.Expiry, Version{Time: written.Time + 1}
-	} else if r.Expiry != session.Expiry {
-		c.mark(fieldExpiry, tomb.Version)
+	written := c.version(fieldExpiry, session.Born)
+	extended := tomb.Version.Before(written)
+	switch {
+	case extended:
+		tomb.Expiry, tomb.Version = session.Expiry, Version{Time: written.Time + 1, Node: written.Node}
+	case session.Born.Before(written): // when the tombstone's was is not known
+		tomb.Expiry = min(tomb.Expiry, session.Expiry)
 	}
-	if r.Deadline() <= over {
+	if !extended && !used || r.Deadline() <= over {
 		return tomb, nil
 	}
 	r.Promised = max(tomb.Promised, session.promise())
-	if r.Promised == session.Promised && r.Expiry == session.Expiry && tomb.Version.Before(session.Version) {
-		return r, nil
+	if r.Promised > session.promise() || !extended {
+		r.Version = clock.Tick(tomb.Version, session.Version)
 	}
-	r.Version = clock.Tick(tomb.Version, session.Version)
-	if r.Expiry != session.Expiry {
-		r.Body, err = seal(codec, r, c.encode())
-	}
-	return r, err
+	return r, nil
 }
 
 // joinKept joins two records of a session, either of which may be none, and says
@@ -174,15 +173,17 @@ func (j *join) tombstones(a, b Record, codec Codec) error {
 }
 
 // over is the expiry of the join of two tombstones: it counts where the session has
-// expired, and then the later write does.
+// expired, and then the earlier does, for which was written later is not known.
 func over(a, b *Record, why Reason) Millis {
 	switch {
 	case why != ReasonExpired:
 		return max(a.Expiry, b.Expiry)
-	case a.Reason != ReasonExpired, b.Reason == ReasonExpired && a.Version.Before(b.Version):
+	case a.Reason != ReasonExpired:
 		return b.Expiry
+	case b.Reason != ReasonExpired:
+		return a.Expiry
 	}
-	return a.Expiry
+	return min(a.Expiry, b.Expiry)
 }
 
 // finality orders tombstones: the least wins a merge. To have expired is final only

@@ -65,6 +65,9 @@ func (tr *trial) newPut(u perdure.UserKey, id string) perdure.Write {
 	if rapid.Bool().Draw(tr.rt, "knows the epoch") {
 		w.Epoch = epoch.Version
 	}
+	if stored := tr.model.records[id]; stored.Kind == perdure.KindTombstone && rapid.Bool().Draw(tr.rt, "takes its place") {
+		w.Base = stored.Version
+	}
 	w.Reason = rapid.SampledFrom([]perdure.Reason{perdure.ReasonNone, perdure.ReasonMerged}).Draw(tr.rt, "reason")
 	return w
 }

@@ -26,7 +26,8 @@ func feedLaws() []law {
 	}
 }
 
-// feedTellsOfNoVersionTwice, but for touches: who follows it counts each end once.
+// feedTellsOfNoVersionTwice, but for touches, nor of a second end of what has ended,
+// but for what had been rotated: who follows it counts each end once.
 func feedTellsOfNoVersionTwice(r *rig) {
 	u := r.user()
 	for _, id := range []string{r.id(u), r.alien(u)} {
@@ -53,6 +54,8 @@ func feedTellsOfNoVersionTwice(r *rig) {
 		rotated := r.create(buried(r.session(u), r.version(), perdure.ReasonRotated))
 		ended := buried(rotated, r.version(), perdure.ReasonLogout)
 		r.applied(put(ended, rotated.Version))
+		again := buried(rotated, r.version(), perdure.ReasonRevoked)
+		r.applied(put(again, ended.Version)) // where two had ended it
 		epoch := r.epoch(r.user(), r.version())
 		r.create(epoch)
 		r.applied(put(epoch, epoch.Version))

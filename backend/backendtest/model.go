@@ -83,6 +83,7 @@ func (m *model) put(w perdure.Write) {
 		if next.Kind == perdure.KindSession && next.LastAccess > stored.LastAccess {
 			m.feed = append(m.feed, change(perdure.Touched, 0, next))
 		}
+	case next.Kind == perdure.KindTombstone && stored.Kind == perdure.KindTombstone && stored.Reason != perdure.ReasonRotated:
 	case next.Kind == perdure.KindEpoch:
 		e := change(perdure.UserRevoked, 0, next)
 		e.anyReason = true

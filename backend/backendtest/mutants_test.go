@@ -109,6 +109,7 @@ const (
 	tombstonesLetIn           bug = "nothing stands in the way of what replaces a tombstone"
 	sameVersionIsUpdated      bug = "a put that keeps the version is announced as another"
 	endsAreToldAgain          bug = "a tombstone that learns something is announced again"
+	laterEndsAreTold          bug = "what has ended is announced when it ends again"
 	endsOfStrangersAreNotTold bug = "the end of a session that is not known is not announced"
 	feedLosesChanges          bug = "the feed loses a change"
 	feedLosesTouches          bug = "the feed loses touches"
@@ -288,6 +289,7 @@ func sweepMutants() []mutant {
 		{lapseKeepsTheVersion, []string{"Sweep/LeavesATombstoneOfWhatWasPromisedMore", "Sweep/LeavesATombstoneOfWhatWasMintedInAnOutage", property}},
 		{lapseIsAnEnd, []string{"Sweep/LeavesATombstoneOfWhatWasPromisedMore", property}},
 		{sameVersionIsUpdated, []string{"Feed/TellsOfNoVersionTwice"}},
+		{laterEndsAreTold, []string{"Feed/TellsOfNoVersionTwice", property}},
 		{endsAreToldAgain, []string{"Feed/TellsOfNoVersionTwice"}},
 		{endsOfStrangersAreNotTold, []string{"Feed/TellsOfNoVersionTwice", property}},
 		{sweepSaysNoMore, []string{"Sweep/SaysWhetherMoreIsDue", property}},

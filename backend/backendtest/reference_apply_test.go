@@ -200,6 +200,7 @@ func (b *reference) tellPut(stored, r perdure.Record, why perdure.Reason) {
 			b.tell(perdure.Touched, 0, r)
 		}
 	case same && !b.is(sameVersionIsUpdated, endsAreToldAgain):
+	case r.Kind == perdure.KindTombstone && stored.Kind == perdure.KindTombstone && stored.Reason != perdure.ReasonRotated && !b.is(endsAreToldAgain, laterEndsAreTold):
 	case r.Kind == perdure.KindTombstone && stored.Kind != perdure.KindSession && b.is(endsOfStrangersAreNotTold):
 	case r.Kind == perdure.KindEpoch:
 		b.tell(perdure.UserRevoked, r.Reason, r)

@@ -159,6 +159,8 @@ func announcement(stored, r *perdure.Record) perdure.ChangeKind {
 			return perdure.Touched
 		}
 		return 0
+	case stored != nil && stored.Kind == perdure.KindTombstone && r.Kind == perdure.KindTombstone && stored.Reason != perdure.ReasonRotated:
+		return 0
 	case r.Kind == perdure.KindEpoch:
 		return perdure.UserRevoked
 	case r.Kind == perdure.KindTombstone:

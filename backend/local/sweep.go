@@ -86,11 +86,16 @@ func (c *sweepCommand) drop(s *stage, e *entry) {
 		s.b.shardOf(r.ID).due.postpone(e, at)
 		return
 	}
+	lingers := r.Lingers(c.now, s.b.skew)
+	if lingers && s.b.opts.Copy {
+		s.b.shardOf(r.ID).due.postpone(e, r.Horizon+s.b.skew+1)
+		return
+	}
 	m := mutation{old: r}
 	if r.Kind == perdure.KindSession {
 		m.kind, m.reason = perdure.Expired, perdure.ReasonExpired
 		c.expired++
-		if r.Lingers(c.now, s.b.skew) && !s.b.opts.Copy {
+		if lingers {
 			lapse := r.Lapse()
 			m.new = &lapse
 		}

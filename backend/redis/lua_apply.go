@@ -103,14 +103,18 @@ local function dead(w, was)
   call('ZADD', w.t, w.due, w.id)
 end
 
--- told is the head of the change that a put over what is stored is: what keeps the
--- version of a session can be a touch alone, of anything else it says nothing new.
+-- told is the head of the change that a put over what is stored is, if it is one:
+-- what keeps the version of a session is a touch, and what has ended ends once, but
+-- that it may have been rotated before.
 local function told(w, was)
-  if sub(w.cur, 4, 15) ~= sub(w.rec, 4, 15) or byte(w.rec, 2) ~= was then
-    if byte(w.rec, 2) == 1 then return '\2' .. sub(w.head, 2) end
+  local is = byte(w.rec, 2)
+  if sub(w.cur, 4, 15) == sub(w.rec, 4, 15) and is == was then
+    if was == 1 and sub(w.cur, 40, 45) ~= sub(w.rec, 40, 45) then return '\3\0' end
+  elseif is == 1 then
+    return '\2' .. sub(w.head, 2)
+  elseif is ~= 2 or was ~= 2 or byte(w.cur, 3) == 4 then
     return w.head
   end
-  if was == 1 and sub(w.cur, 40, 45) ~= sub(w.rec, 40, 45) then return '\3\0' end
 end
 
 local function store(w)

@@ -34,11 +34,11 @@ local function lingers(id, header)
   return unpack6('>I6', header, 28) < unpack6('>I6', header, 74) or #id == 32 and string.find(id, '^%-[0-9a-f]+$', 25)
 end
 
--- next is the version after a version, of no node.
+-- next is the version after a version.
 local function next(version)
   local ms, count = unpack6('>I6I2', version)
   if count == 65535 then ms, count = ms + 1, -1 end
-  return struct.pack('>I6I2I4', ms, count + 1, 0)
+  return struct.pack('>I6I2', ms, count + 1) .. sub(version, 9)
 end
 
 -- lapse leaves the tombstone of a session, and returns its version.
