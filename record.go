@@ -63,7 +63,8 @@ type Header struct {
 	// User is empty where it is not known: in the tombstone of an unknown id.
 	User UserKey
 	// Promised is the latest expiry that the session was ever given: some copy of
-	// it may have that still.
+	// it may have that still. With 0, of what left for another store, a sweep leaves
+	// nothing.
 	Promised Millis
 	// Parent is the id that this session had before it was rotated, or empty.
 	Parent string
@@ -114,7 +115,7 @@ func (h *Header) shortened() bool { return h.Expiry < h.Promised }
 // as if it had been lost; and where the id was minted in an outage, so that one
 // that is not found has never come.
 func (r *Record) Lingers(now, skew Millis) bool {
-	if r.Kind != KindSession || r.Horizon+skew <= now {
+	if r.Kind != KindSession || r.Promised == 0 || r.Horizon+skew <= now {
 		return false
 	}
 	_, minted := OutageTime(r.ID)

@@ -102,6 +102,7 @@ const (
 	sweepForgetsTheMinted     bug = "what was minted in an outage leaves nothing when it is swept"
 	sweepMistakesTheMinted    bug = "what looks minted in an outage leaves a tombstone when it is swept"
 	sweepLeavesAll            bug = "every session leaves a tombstone when it is swept"
+	sweepMindsNoLeaving       bug = "a sweep leaves a tombstone of what left for another store"
 	lapsesMindNoHorizon       bug = "a sweep leaves a tombstone past the horizon"
 	lapseKeepsTheVersion      bug = "the tombstone of a sweep has the version of the session"
 	lapseIsAnEnd              bug = "the tombstone of a sweep is announced as a logout too"
@@ -285,6 +286,7 @@ func sweepMutants() []mutant {
 		{sweepForgetsTheMinted, []string{"Sweep/LeavesATombstoneOfWhatWasMintedInAnOutage", property}},
 		{sweepMistakesTheMinted, []string{"Sweep/LeavesATombstoneOfWhatWasMintedInAnOutage"}},
 		{sweepLeavesAll, []string{"Sweep/TakesASessionAtItsExpiry", "Sweep/LeavesATombstoneOfWhatWasPromisedMore", property}},
+		{sweepMindsNoLeaving, []string{"Sweep/LeavesNothingOfWhatLeft"}},
 		{lapsesMindNoHorizon, []string{"Sweep/LeavesNoTombstonePastTheHorizon"}},
 		{lapseKeepsTheVersion, []string{"Sweep/LeavesATombstoneOfWhatWasPromisedMore", "Sweep/LeavesATombstoneOfWhatWasMintedInAnOutage", property}},
 		{lapseIsAnEnd, []string{"Sweep/LeavesATombstoneOfWhatWasPromisedMore", property}},

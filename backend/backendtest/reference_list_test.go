@@ -267,6 +267,8 @@ func (b *reference) lingers(r *perdure.Record, now perdure.Millis) bool {
 		return false
 	case b.is(sweepMistakesTheMinted) && minted && !really, b.is(sweepLeavesAll) && r.Kind == perdure.KindSession:
 		return true
+	case b.is(sweepMindsNoLeaving) && minted && r.Promised == 0:
+		return true
 	case b.is(lapsesMindNoHorizon) && r.Kind == perdure.KindSession && r.Promised > r.Expiry:
 		return true
 	}

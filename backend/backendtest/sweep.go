@@ -17,6 +17,7 @@ func sweepLaws() []law {
 		{"GoesByTheClockOfTheStore", sweepGoesByTheClockOfTheStore, nil},
 		{"LeavesATombstoneOfWhatWasPromisedMore", played(sweepLeavesATombstoneOfWhatWasPromisedMore), nil},
 		{"LeavesATombstoneOfWhatWasMintedInAnOutage", played(sweepLeavesATombstoneOfWhatWasMintedInAnOutage), nil},
+		{"LeavesNothingOfWhatLeft", played(sweepLeavesNothingOfWhatLeft), nil},
 		{"LeavesNoTombstonePastTheHorizon", played(sweepLeavesNoTombstonePastTheHorizon), nil},
 	}
 }
@@ -373,4 +374,19 @@ func sweepLeavesNoTombstonePastTheHorizon(r *rig) {
 	w := r.watch(r.b)
 	r.wantSwept(w, session.Horizon+r.skew()+1, session)
 	r.wantStats(0, 0)
+}
+
+// sweepLeavesNothingOfWhatLeft for another store, from which it may come back.
+func sweepLeavesNothingOfWhatLeft(r *rig) {
+	u := r.user()
+	session := r.sessionAs(u, perdure.NewOutageID(u.Partition(), r.wall.read()))
+	session.Promised = session.Expiry
+	r.create(session)
+	left := r.changed(session)
+	left.Expiry, left.Promised = r.in(0), 0
+	r.applied(put(left, session.Version))
+	w := r.watch(r.b)
+	r.wantSwept(w, left.Expiry, left)
+	r.wantStats(0, 0)
+	r.holds(r.create(session))
 }

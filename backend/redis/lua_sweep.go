@@ -30,8 +30,9 @@ end
 
 -- lingers reports whether a session leaves a tombstone: see Record.Lingers.
 local function lingers(id, header)
-  if unpack6('>I6', header, 34) + skew <= now then return false end
-  return unpack6('>I6', header, 28) < unpack6('>I6', header, 74) or #id == 32 and string.find(id, '^%-[0-9a-f]+$', 25)
+  local promised = unpack6('>I6', header, 74)
+  if promised == 0 or unpack6('>I6', header, 34) + skew <= now then return false end
+  return unpack6('>I6', header, 28) < promised or #id == 32 and string.find(id, '^%-[0-9a-f]+$', 25)
 end
 
 -- next is the version after a version.
