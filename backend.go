@@ -64,10 +64,12 @@ type Backend interface {
 	// restart of the server.
 	Scan(ctx context.Context, q ScanQuery) (Page, error)
 
-	// Sweep drops what is due at now: sessions past their deadline, each with
-	// one Expired change however many sweepers there are, and tombstones and
-	// epochs past their horizon plus skew, silently. What has no header that it
-	// can read stays. It handles about limit
+	// Sweep drops what is due at now, or by the backend's own clock where that is
+	// earlier: a caller whose clock is ahead ends nobody's session. That is sessions
+	// past their deadline, each with one Expired change however many sweepers there
+	// are, and tombstones and epochs past their horizon plus skew, silently. A
+	// session that Lingers leaves its Lapse: the Expired change has the version of
+	// that. What has no header that it can read stays. It handles about limit
 	// records and reports how many sessions expired and whether more are due.
 	Sweep(ctx context.Context, now Millis, limit int) (expired int, more bool, err error)
 
@@ -164,10 +166,16 @@ const (
 	// if nothing is stored). The later of the two last accesses is kept. Where
 	// the stored version differs: Conflict, with what is stored.
 	//
-	// Where nothing is stored and the record is a session, two more things can
+	// Where no session is stored and the record is one, two more things can
 	// stand in its way, and are then returned as a Conflict: the epoch of its
 	// user, if the session is born before it and Write.Epoch is not its version;
 	// and the tombstone of its parent, if that was ended.
+	//
+	// A put is announced as Created, Updated, Deleted or UserRevoked. One that keeps
+	// the version of what is stored is announced as Touched if it moves the last
+	// access of a session, else not at all. A tombstone that replaces another is
+	// announced if that was of a rotation: nothing ends twice. One that is put, or
+	// planted, where nothing is stored is announced: its session is elsewhere.
 	//
 	// A version further ahead of the server's clock than the skew bound is
 	// refused with ErrSkew.

@@ -49,7 +49,7 @@ func (r *Record) check() error {
 	case r.Kind == KindEpoch && (r.User == "" || r.ID != EpochID(r.User)):
 		return invalid("record.id", "is not the epoch id of the record's user")
 	}
-	for _, m := range [...]Millis{r.Expiry, r.Horizon, r.LastAccess, r.Idle} {
+	for _, m := range [...]Millis{r.Expiry, r.Horizon, r.LastAccess, r.Idle, r.Promised} {
 		if m < 0 || m > MaxMillis {
 			return invalid("record", "has a time of %d ms; 0 to %d are allowed", m, MaxMillis)
 		}

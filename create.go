@@ -57,6 +57,7 @@ func (s *Store) insert(ctx context.Context, batch Batch, body string, life Milli
 		if life > 0 {
 			r.Expiry = r.LastAccess + life
 		}
+		r.Promised = r.Expiry
 		r.Horizon = max(r.Expiry, r.LastAccess+Millis(s.options.Horizon.Milliseconds()))
 		if r.Body, err = seal(s.options.Codec, *r, body); err != nil {
 			return err
@@ -67,7 +68,11 @@ func (s *Store) insert(ctx context.Context, batch Batch, body string, life Milli
 			return err
 		case result.Outcome == Applied:
 			return nil
-		case !result.Stored.Exists() && !batch[0].Chosen:
+		case result.Stored.ID == r.ID && result.Stored.Kind == KindSession && result.Stored.Born == r.Born:
+			return nil // it had come, and the answer had not
+		case result.Stored.Kind != KindEpoch && !batch[0].Chosen:
+			// The backend wants another id; or the session had come, and was ended
+			// before the answer could be asked for again: then it was another login.
 			r.ID = s.newID(r.User.Partition())
 			continue
 		case result.Stored.Kind != KindEpoch:

@@ -21,7 +21,7 @@ func drawHeader(t *rapid.T) Header {
 		Kind:    rapid.SampledFrom([]Kind{KindSession, KindTombstone, KindEpoch}).Draw(t, "kind"),
 		Reason:  Reason(rapid.Byte().Draw(t, "reason")),
 		Version: version("version"), Born: version("born"),
-		Expiry: millis("expiry"), Horizon: millis("horizon"), LastAccess: millis("lastAccess"), Idle: millis("idle"),
+		Expiry: millis("expiry"), Horizon: millis("horizon"), LastAccess: millis("lastAccess"), Idle: millis("idle"), Promised: millis("promised"),
 		Parent: rapid.StringMatching(`([A-Za-z0-9_-]{16,128})?`).Draw(t, "parent"),
 	}
 	if rapid.Bool().Draw(t, "user is known") {

@@ -60,6 +60,7 @@ func (j *join) header(a, b Record) {
 		j.Horizon = b.Horizon
 	}
 	j.Idle = max(a.Idle, b.Idle)
+	j.Promised = max(a.Promised, b.Promised)
 	j.User = max(a.User, b.User)
 	j.Parent = max(a.Parent, b.Parent)
 	j.Born = a.Born
@@ -118,6 +119,11 @@ func (j *join) sessions(a, b Record, codec Codec) error {
 	if take(fieldExpiry, cmp.Compare(a.Expiry, b.Expiry)) {
 		j.Expiry = b.Expiry
 	}
+	if promised := max(a.promise(), b.promise()); promised > j.Expiry {
+		j.Promised = promised
+	}
+	j.fromA = j.fromA || a.promise() > b.promise()
+	j.fromB = j.fromB || b.promise() > a.promise()
 	merged.metadata = j.metadata(&ca, &cb, a.Born, b.Born, &merged)
 	switch {
 	case !j.fromB:

@@ -88,7 +88,8 @@ func (f *fork) step(t *rapid.T) {
 	case 2, 3:
 		metadata[rapid.SampledFrom(testKeys).Draw(t, "key")] = rapid.SampledFrom([]string{"1", `"x"`, "null"}).Draw(t, "value")
 	case 4:
-		r.Expiry = r.Born.Millis() + Millis(rapid.IntRange(1, 1000).Draw(t, "expiry"))
+		r.Expiry = r.Born.Millis() + Millis(rapid.IntRange(1, 1500).Draw(t, "expiry"))
+		r.Promised = max(r.Promised, r.Expiry)
 		p.ExpiresAt = r.Expiry.Time()
 	case 5:
 		f.record.LastAccess += Millis(rapid.IntRange(0, 50).Draw(t, "access"))
@@ -114,7 +115,7 @@ func testRecord(clock *Clock) Record {
 	born := clock.Tick()
 	return Record{ID: NewID(HashUser("u").Partition()), Body: c.encode(), Header: Header{
 		Kind: KindSession, Version: born, Born: born, User: HashUser("u"),
-		Expiry: born.Millis() + 1000, Horizon: born.Millis() + 2000, LastAccess: born.Millis(),
+		Expiry: born.Millis() + 1000, Promised: born.Millis() + 1000, Horizon: born.Millis() + 2000, LastAccess: born.Millis(),
 	}}
 }
 
@@ -138,6 +139,69 @@ func TestMergeIsASemilattice(t *testing.T) {
 		a, b, c := forks[0].record, forks[1].record, forks[2].record
 		checkSemilattice(t, forks[0].clock, a, b, c)
 	})
+}
+
+// TestSweepsDecideNothing: whether and where what is over was swept, and in which order
+// its records meet, a copy of a session lives on as it would without any sweep.
+func TestSweepsDecideNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		base := testRecord(NewClock(func() time.Time { return time.UnixMilli(1_000_000) }))
+		if rapid.Bool().Draw(t, "idle") {
+			base.Idle = Millis(rapid.IntRange(100, 500).Draw(t, "idle timeout"))
+		}
+		var plain, swept []Record
+		var clock *Clock
+		ages := rapid.IntRange(0, 2000)
+		now := 1_000_000 + Millis(ages.Draw(t, "now"))
+		for i := range 3 {
+			f := newFork(uint32(i+1), 1_000_000+Millis(rapid.IntRange(0, 3).Draw(t, "clock")), base)
+			for range rapid.IntRange(0, 3).Draw(t, "steps") {
+				if rapid.Bool().Draw(t, "used") {
+					f.record.LastAccess += Millis(rapid.IntRange(0, 400).Draw(t, "access"))
+					continue
+				}
+				f.change(t)
+			}
+			plain, clock = append(plain, f.record), f.clock
+			if !f.record.Live(now) && rapid.Bool().Draw(t, "swept") {
+				f.record = f.record.Lapse()
+			}
+			swept = append(swept, f.record)
+		}
+		all := func(records []Record, order []int) Record {
+			joined := records[order[0]]
+			for _, i := range order[1:] {
+				joined = mustMerge(t, clock, joined, records[i])
+			}
+			return joined
+		}
+		without := all(plain, []int{0, 1, 2})
+		for _, order := range [][]int{{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {2, 1, 0}, {1, 0, 2}} {
+			with := all(swept, order)
+			if with.Live(now) && !without.Live(now) {
+				t.Fatalf("in the order %v a session lives again at %d:\n%+v\n%+v\n%+v\nmake %+v\nand without a sweep %+v", order, now, swept[0].Header, swept[1].Header, swept[2].Header, with.Header, without.Header)
+			}
+		}
+	})
+}
+
+// change is a step that changes the expiry, or another field.
+func (f *fork) change(t *rapid.T) {
+	r := f.record
+	c, err := decodeContent(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Patch{Roles: []string{"r"}}
+	if rapid.Bool().Draw(t, "expiry changes") {
+		r.Expiry = r.Born.Millis() + Millis(rapid.IntRange(1, 2000).Draw(t, "expiry"))
+		r.Promised = max(r.Promised, r.Expiry)
+		p = Patch{ExpiresAt: r.Expiry.Time()}
+	}
+	r.Version = f.clock.Tick(r.Version)
+	c.apply(&p, Metadata{}, r.Version)
+	r.Body = c.encode()
+	f.record = r
 }
 
 func TestEpochMergeIsASemilattice(t *testing.T) {

@@ -307,7 +307,7 @@ func (m *Merger) endFurther(ctx context.Context, ended, tomb Record) (int, error
 	if !tomb.Exists() {
 		return 0, nil
 	}
-	if !tomb.Ended() {
+	if !tomb.final() {
 		ended.Kind, ended.Horizon = KindTombstone, max(ended.Horizon, tomb.Horizon)
 		p := put{Write: Write{Op: OpPut, Record: ended}}
 		p.resolve = m.join(&p.Write)

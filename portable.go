@@ -21,6 +21,9 @@ type Portable struct {
 	// Horizon is where no extension reaches beyond. Defaults to 7 days after
 	// CreatedAt, or to ExpiresAt where that is later.
 	Horizon time.Time `json:"horizon,omitzero"`
+	// PromisedUntil is the latest expiry that the session was ever given, where that
+	// is later than ExpiresAt. Defaults to ExpiresAt.
+	PromisedUntil time.Time `json:"promisedUntil,omitzero"`
 	// IdleTimeout, in milliseconds, ends the session so long after its last
 	// access. Defaults to never.
 	IdleTimeout Millis `json:"idleTimeoutMillis,omitempty"`
@@ -57,6 +60,9 @@ func (r *Record) Portable(codec Codec) (Portable, error) {
 	}
 	p := Portable{
 		Session: newSession(r, &c), Born: r.Born, Horizon: r.Horizon.Time(), IdleTimeout: r.Idle, Parent: r.Parent, Root: c.root,
+	}
+	if r.shortened() {
+		p.PromisedUntil = r.Promised.Time()
 	}
 	for _, change := range c.changes {
 		if p.Changed == nil {
@@ -114,6 +120,10 @@ func (p Portable) Record(codec Codec) (Record, error) {
 		Kind: KindSession, Version: p.Version, Born: p.Born, Expiry: MillisOf(p.ExpiresAt), Horizon: MillisOf(p.Horizon),
 		LastAccess: MillisOf(p.LastAccessedAt), Idle: p.IdleTimeout, User: codec.UserKey(p.UserID), Parent: p.Parent,
 	}}
+	r.Promised = r.Expiry
+	if !p.PromisedUntil.IsZero() {
+		r.Promised = max(r.Expiry, MillisOf(p.PromisedUntil))
+	}
 	body, err := seal(codec, r, c.encode())
 	r.Body = body
 	return r, err
@@ -170,6 +180,8 @@ func (p *Portable) validate() error {
 		return invalid("version", "is before the field born; leave both out for a session that another system made")
 	case p.Horizon.Before(p.ExpiresAt):
 		return invalid("expiresAt", "is past the horizon")
+	case !p.PromisedUntil.IsZero() && (p.PromisedUntil.After(p.Horizon) || p.PromisedUntil.Before(p.ExpiresAt)):
+		return invalid("promisedUntil", "is not between expiresAt and the horizon")
 	case p.IdleTimeout < 0 || p.IdleTimeout > MaxMillis:
 		return invalid("idleTimeoutMillis", "is %d; it must not be negative, nor over %d", p.IdleTimeout, MaxMillis)
 	case p.Metadata.jsonSize() > maxMaxMetadata:

@@ -62,6 +62,10 @@ type Header struct {
 	Idle Millis
 	// User is empty where it is not known: in the tombstone of an unknown id.
 	User UserKey
+	// Promised is the latest expiry that the session was ever given: some copy of
+	// it may have that still. With 0, of what left for another store, a sweep leaves
+	// nothing.
+	Promised Millis
 	// Parent is the id that this session had before it was rotated, or empty.
 	Parent string
 }
@@ -93,9 +97,35 @@ func (h *Header) Live(now Millis) bool {
 }
 
 // Ended reports whether this is the tombstone of a session that was ended for
-// good, rather than replaced by its successor.
+// good, and what it was rotated to with it: not replaced by its successor, nor
+// over at the time that it was promised to last to.
 func (h *Header) Ended() bool {
-	return h.Kind == KindTombstone && h.Reason != ReasonRotated
+	return h.Kind == KindTombstone && h.Reason != ReasonRotated && (h.Reason != ReasonExpired || h.shortened())
+}
+
+// promise is the latest expiry that the session was ever given.
+func (h *Header) promise() Millis { return max(h.Expiry, h.Promised) }
+
+// shortened reports whether the expiry was brought forward.
+func (h *Header) shortened() bool { return h.Expiry < h.Promised }
+
+// Lingers reports whether a session that is over leaves a tombstone when it is
+// swept at now, until its horizon plus skew, and a key in Redis is to last as long:
+// where a copy elsewhere may have been promised more, which is then not given back
+// as if it had been lost; and where the id was minted in an outage, so that one
+// that is not found has never come.
+func (r *Record) Lingers(now, skew Millis) bool {
+	if r.Kind != KindSession || r.Promised == 0 || r.Horizon+skew <= now {
+		return false
+	}
+	_, minted := OutageTime(r.ID)
+	return minted || r.shortened()
+}
+
+// Lapse is the tombstone that a sweep leaves of a session. Its version is the next
+// after the session's: nobody writes to what is over, and so nobody else makes it.
+func (r *Record) Lapse() Record {
+	return entomb(*r, ReasonExpired, Version{Time: r.Version.Time + 1, Node: r.Version.Node})
 }
 
 // The layout of an encoded record, format 1. All numbers are big-endian; times
@@ -113,8 +143,9 @@ const (
 	offLastAccess = 39
 	offIdle       = 45
 	offUser       = 51
-	offParentLen  = 73
-	offParent     = 74
+	offPromised   = 73
+	offParentLen  = 79
+	offParent     = 80
 
 	millisSize = 6
 )
@@ -134,6 +165,7 @@ func (r *Record) Append(b []byte) []byte {
 	var user [userKeyLen]byte // zeroes where the user is not known
 	copy(user[:], r.User)
 	b = append(b, user[:]...)
+	b = appendMillis(b, r.Promised)
 	b = append(b, byte(len(r.Parent)))
 	b = append(b, r.Parent...)
 	return append(b, r.Body...)
@@ -158,10 +190,11 @@ func DecodeRecord(id, value string) (Record, error) {
 		Horizon:    millisAt(value, offHorizon),
 		LastAccess: millisAt(value, offLastAccess),
 		Idle:       millisAt(value, offIdle),
+		Promised:   millisAt(value, offPromised),
 		Parent:     value[offParent:body],
 	}}
 	if value[offUser] != 0 {
-		r.User = UserKey(value[offUser:offParentLen])
+		r.User = UserKey(value[offUser:offPromised])
 	}
 	if r.Kind < KindSession || r.Kind > KindEpoch {
 		return Record{}, fmt.Errorf("%w: %s is of unknown kind %d", ErrFormat, clip(id), r.Kind)

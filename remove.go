@@ -70,7 +70,8 @@ func (s *Store) revokeUser(ctx context.Context, userID string, exceptIDs []strin
 		return 0, err
 	}
 	now := s.clock.Now()
-	horizon := now + Millis(s.options.MaxTTL.Milliseconds())
+	// A session can be extended to its horizon, which may be beyond MaxTTL.
+	horizon := now + Millis(max(s.options.MaxTTL, s.options.Horizon).Milliseconds())
 	ended, err := s.merger.revoke(ctx, s.options.Codec.UserKey(userID), exceptIDs, horizon, ReasonUserRevoked)
 	for _, session := range ended {
 		if session.Live(now) {

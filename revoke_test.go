@@ -3,6 +3,7 @@ package perdure_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/perdure/perdure"
 )
@@ -69,5 +70,42 @@ func TestRevokeUserOfManySessions(t *testing.T) {
 	}
 	if sessions, err := store.GetByUserID(t.Context(), "u"); err != nil || len(sessions) != 1 || sessions[0].ID != spared {
 		t.Errorf("%d sessions are left: %v", len(sessions), err)
+	}
+}
+
+// TestAnEpochOutlivesWhatItEnds: a session lives as long as its horizon allows,
+// which may be longer than a session may ask for.
+func TestAnEpochOutlivesWhatItEnds(t *testing.T) {
+	store, clock := newStore(t, perdure.Options{TTL: time.Hour, MaxTTL: 2 * time.Hour, Horizon: 24 * time.Hour})
+	var away []perdure.Record
+	for range 10 {
+		s := mustCreate(t, store, perdure.Data{UserID: "u"})
+		r, err := store.Backend().Get(t.Context(), s.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ID, r.Expiry = perdure.NewID(r.User.Partition()), r.Horizon // extended elsewhere, and not known here
+		away = append(away, r)
+	}
+	if _, err := store.RevokeUser(t.Context(), "u"); err != nil {
+		t.Fatal(err)
+	}
+	clock.now = clock.now.Add(3 * time.Hour)
+	if _, err := store.DeleteExpired(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	merger := perdure.Merger{Backend: store.Backend(), Clock: perdure.NewClock(clock.Now)}
+	alive := 0
+	for _, r := range away {
+		merged, err := merger.Merge(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if merged.Record.Live(perdure.MillisOf(clock.Now())) {
+			alive++
+		}
+	}
+	if alive > 0 {
+		t.Errorf("%d of %d sessions that were revoked are alive", alive, len(away))
 	}
 }

@@ -57,8 +57,8 @@ func (s *Store) rotate(ctx context.Context, id string, ttl time.Duration) (Sessi
 			epoch = met.Version
 		case met.ID == id && met.Live(s.clock.Now()):
 			stored = met
-		case met.ID == successor.ID:
-			return Session{}, fmt.Errorf("%w: %s", ErrExists, met.ID)
+		case met.ID == successor.ID && met.Live(s.clock.Now()):
+			return newSession(&met, &c), nil // it had come, and the answer had not
 		default:
 			return Session{}, ErrNotFound
 		}
@@ -87,6 +87,7 @@ func (s *Store) successor(ctx context.Context, stored *Record, ttl time.Duration
 			return r, c, errPast(r.Expiry, now)
 		}
 	}
+	r.Promised = max(stored.promise(), r.Expiry) // a copy of the session may become one of its successor
 	c.descend(stored.ID)
 	r.Body, err = seal(s.options.Codec, r, c.encode())
 	return r, c, err

@@ -60,7 +60,11 @@ func successors(tomb Record) ([]string, error) {
 // planted for an id that nobody knew, it learns what it stands for; that of a
 // rotation keeps what was written after it, which the rotation cannot have known.
 func absorb(tomb, session Record, clock *Clock, codec Codec) (Record, error) {
+	if tomb.Reason == ReasonExpired {
+		return outlast(tomb, session, clock, codec)
+	}
 	tomb.LastAccess = max(tomb.LastAccess, session.LastAccess)
+	tomb.Promised = max(tomb.Promised, session.promise())
 	if tomb.Born.IsZero() {
 		tomb.Born, tomb.Expiry, tomb.Idle, tomb.Horizon = session.Born, session.Expiry, session.Idle, session.Horizon
 		tomb.User, tomb.Parent = session.User, session.Parent
@@ -82,6 +86,41 @@ func absorb(tomb, session Record, clock *Clock, codec Codec) (Record, error) {
 	r.kept = kept
 	tomb.Body, tomb.Version = r.encode(), clock.Tick(tomb.Version, session.Version)
 	return tomb, nil
+}
+
+// outlast is the tombstone of a session that has expired and was swept, and has met
+// another record of that session. What was promised before is over. What was written
+// to its expiry since counts as if there had been no sweep; and so does a later use
+// of what had not been used for too long, unless its expiry was brought forward: when
+// that was is not known any more.
+func outlast(tomb, session Record, clock *Clock, codec Codec) (Record, error) {
+	over, r := tomb.Deadline(), session
+	tomb.LastAccess = max(tomb.LastAccess, session.LastAccess)
+	r.LastAccess = tomb.LastAccess
+	used := !tomb.shortened() && session.Expiry <= tomb.Expiry && r.Deadline() > over
+	if session.Version.Before(tomb.Version) && session.Expiry >= tomb.Expiry && !used {
+		return tomb, nil // as nearly always; the body need not be readable
+	}
+	c, err := openContent(&session, codec)
+	if err != nil {
+		return Record{}, err
+	}
+	written := c.version(fieldExpiry, session.Born)
+	extended := tomb.Version.Before(written)
+	switch {
+	case extended:
+		tomb.Expiry, tomb.Version = session.Expiry, Version{Time: written.Time + 1, Node: written.Node}
+	case session.Born.Before(written): // when the tombstone's was is not known
+		tomb.Expiry = min(tomb.Expiry, session.Expiry)
+	}
+	if !extended && !used || r.Deadline() <= over {
+		return tomb, nil
+	}
+	r.Promised = max(tomb.Promised, session.promise())
+	if r.Promised > session.promise() || !extended {
+		r.Version = clock.Tick(tomb.Version, session.Version)
+	}
+	return r, nil
 }
 
 // joinKept joins two records of a session, either of which may be none, and says
@@ -113,10 +152,10 @@ func (j *join) tombstones(a, b Record, codec Codec) error {
 	if err != nil {
 		return err
 	}
-	if j.pick(finality(b.Reason)-finality(a.Reason), 0) {
+	if j.pick(finality(&b)-finality(&a), 0) {
 		j.Reason = b.Reason
 	}
-	j.Expiry = max(a.Expiry, b.Expiry)
+	j.Expiry = over(&a, &b, j.Reason)
 	union := rotation{ids: slices.Concat(ra.ids, rb.ids)}
 	slices.Sort(union.ids)
 	union.ids = slices.Compact(union.ids)
@@ -133,11 +172,37 @@ func (j *join) tombstones(a, b Record, codec Codec) error {
 	return nil
 }
 
-// finality orders the reasons of tombstones: the least wins a merge, and a
-// rotation, which ends nothing, loses to all.
-func finality(r Reason) int {
-	if r == ReasonRotated {
+// over is the expiry of the join of two tombstones: it counts where the session has
+// expired, and then the earlier does, for which was written later is not known.
+func over(a, b *Record, why Reason) Millis {
+	switch {
+	case why != ReasonExpired:
+		return max(a.Expiry, b.Expiry)
+	case a.Reason != ReasonExpired:
+		return b.Expiry
+	case b.Reason != ReasonExpired:
+		return a.Expiry
+	}
+	return min(a.Expiry, b.Expiry)
+}
+
+// finality orders tombstones: the least wins a merge. To have expired is final only
+// as far as it is known what was promised; a rotation ends nothing, and a session
+// that lasted as long as it was promised to does not end what it was rotated to.
+func finality(tomb *Record) int {
+	switch {
+	case tomb.Reason == ReasonRotated:
+		return 257
+	case tomb.Reason != ReasonExpired:
+		return int(tomb.Reason)
+	case tomb.Ended():
 		return 256
 	}
-	return int(r)
+	return 258
+}
+
+// final reports whether nothing that is not known here could make more, or less, of
+// the tombstone.
+func (h *Header) final() bool {
+	return h.Kind == KindTombstone && h.Reason != ReasonRotated && h.Reason != ReasonExpired
 }

@@ -47,8 +47,8 @@ func TestOneByteHidesNoOtherSession(t *testing.T) {
 	}
 	lost, left := ids[:3], ids[3:]
 	server.Spoil(t, lost[0], redistest.SpoilFormat)
-	server.Spoil(t, lost[1], 74) // the format of the body
-	server.Spoil(t, lost[2], 80) // the username, which is not UTF-8 then
+	server.Spoil(t, lost[1], 80) // the format of the body
+	server.Spoil(t, lost[2], 86) // the username, which is not UTF-8 then
 
 	for _, user := range []string{"", "ada"} {
 		page, err := s.List(t.Context(), perdure.ListQuery{UserID: user})
@@ -137,7 +137,7 @@ func TestAnEpochEndsWhatCanBeRead(t *testing.T) {
 			t.Errorf("a preview beside it: %+v", p)
 		}
 	}
-	server.Spoil(t, sessions[1].ID, 74) // whether it is the spared one is in the body
+	server.Spoil(t, sessions[1].ID, 80) // whether it is the spared one is in the body
 	_, err = m.Merge(t.Context(), get(perdure.EpochID(perdure.HashUser("ada"))))
 	bad, ok := errors.AsType[*perdure.UnreadableError](err)
 	if !ok || !same(bad.IDs, []string{sessions[0].ID, sessions[1].ID}) {

@@ -80,6 +80,7 @@ func (u *update) apply(stored Record) (r Record, err error) {
 			return r, errPast(r.Expiry, now)
 		}
 	}
+	r.Promised = max(stored.promise(), r.Expiry)
 	u.content.apply(u.patch, u.metadata, r.Version)
 	u.content.roles = slices.Clone(u.content.roles)
 	body := u.content.encode()

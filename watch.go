@@ -19,6 +19,11 @@ const (
 // ends when ctx does. Changes of one session come in the order in which they
 // were made.
 //
+// No version of a session is told twice, but by touches, and no session ends twice:
+// it is Deleted or Expired, once, but that a Deleted with ReasonRotated may be
+// followed by that of its end. An end may come of a session that was never Created:
+// one that was elsewhere, such as in the journal of an outage.
+//
 // An error ends it. After ErrFeedGap, when changes after the cursor are no
 // longer there, the batch that comes with the error has the cursor to go on
 // from, once the sessions were listed afresh. After ErrUnavailable, watch again

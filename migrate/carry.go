@@ -146,7 +146,8 @@ func (m *move) leave(ctx context.Context, records []perdure.Record, merged []per
 			base := r.Version
 			// The body does not say that its expiry has changed: where the session
 			// meets itself again, the later expiry wins.
-			r.Version, r.Expiry = m.merger.Clock.Tick(base), now
+			// Promised nothing, it leaves no tombstone when it is swept.
+			r.Version, r.Expiry, r.Promised = m.merger.Clock.Tick(base), now, 0
 			batches = append(batches, perdure.Batch{{Op: perdure.OpPut, Record: r, Base: base}})
 		}
 	}

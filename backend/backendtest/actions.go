@@ -24,6 +24,9 @@ func (tr *trial) draft(u perdure.UserKey, id string) perdure.Record {
 	even := func(m perdure.Millis) perdure.Millis { return m &^ 1 }
 	session.Expiry = even(tr.now) + 2*perdure.Millis(rapid.IntRange(60_000, 3600_000).Draw(tr.rt, "life"))
 	session.Horizon = even(session.Expiry) + 2*perdure.Millis(rapid.IntRange(0, 1800_000).Draw(tr.rt, "horizon"))
+	if rapid.Bool().Draw(tr.rt, "promised more") {
+		session.Promised = session.Expiry + 2*perdure.Millis(rapid.IntRange(0, 2).Draw(tr.rt, "promised"))
+	}
 	session.LastAccess = even(tr.now)
 	if rapid.Bool().Draw(tr.rt, "idle") {
 		session.Idle = 2 * perdure.Millis(rapid.IntRange(1, 60_000).Draw(tr.rt, "idle timeout"))
@@ -61,6 +64,9 @@ func (tr *trial) newPut(u perdure.UserKey, id string) perdure.Write {
 	}
 	if rapid.Bool().Draw(tr.rt, "knows the epoch") {
 		w.Epoch = epoch.Version
+	}
+	if stored := tr.model.records[id]; stored.Kind == perdure.KindTombstone && rapid.Bool().Draw(tr.rt, "takes its place") {
+		w.Base = stored.Version
 	}
 	w.Reason = rapid.SampledFrom([]perdure.Reason{perdure.ReasonNone, perdure.ReasonMerged}).Draw(tr.rt, "reason")
 	return w

@@ -124,6 +124,7 @@ func closeEndsTheWaitForAChange(r *rig) {
 // closeLeavesNothingRunning finds the goroutines of its own backends by a label
 // that they inherit: other tests may run at the same time.
 func closeLeavesNothingRunning(r *rig) {
+	r = r.longAgo()
 	r.close()
 	pprof.Do(r.ctx, pprof.Labels("space", r.opts.Space), func(context.Context) {
 		r.open()

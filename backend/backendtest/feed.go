@@ -11,6 +11,7 @@ import (
 func feedLaws() []law {
 	return []law{
 		{"TellsOfEveryChangeOnce", feedTellsOfEveryChangeOnce, nil},
+		{"TellsOfNoVersionTwice", feedTellsOfNoVersionTwice, nil},
 		{"KeepsTheOrderOfASession", feedKeepsTheOrderOfASession, nil},
 		{"SaysWhenAChangeWasMade", feedSaysWhenAChangeWasMade, nil},
 		{"FromNowIsWhatIsToCome", feedFromNowIsWhatIsToCome, nil},
@@ -22,6 +23,48 @@ func feedLaws() []law {
 		{"RefusesACursorThatIsNone", feedRefusesACursorThatIsNone, nil},
 		{"TellsOfAGap", feedTellsOfAGap, needsFeedLength},
 		{"TellsOfAStoreThatForgot", feedTellsOfAStoreThatForgot, needsLose},
+	}
+}
+
+// feedTellsOfNoVersionTwice, but for touches, nor of a second end of what has ended,
+// but for what had been rotated: who follows it counts each end once.
+func feedTellsOfNoVersionTwice(r *rig) {
+	u := r.user()
+	for _, id := range []string{r.id(u), r.alien(u)} {
+		w := r.watch(r.b)
+		session := r.create(r.sessionAs(u, id))
+		later := session
+		later.LastAccess += 5000
+		r.applied(put(session, session.Version))
+		r.applied(put(later, session.Version))
+		r.applied(put(session, session.Version))
+		r.holds(later)
+		w.saw(change(perdure.Created, 0, session), change(perdure.Touched, 0, session))
+
+		planted := r.plant(r.id(u))
+		r.do(planted)
+		known := planted.Record // has met the session that it stands for
+		known.Born, known.User, known.LastAccess = session.Born, u, session.LastAccess
+		r.applied(put(known, known.Version))
+		r.holds(known)
+		came := r.create(buried(r.session(u), r.version(), perdure.ReasonLogout))
+		used := came
+		used.LastAccess++
+		r.applied(put(used, came.Version))
+		rotated := r.create(buried(r.session(u), r.version(), perdure.ReasonRotated))
+		ended := buried(rotated, r.version(), perdure.ReasonLogout)
+		r.applied(put(ended, rotated.Version))
+		again := buried(rotated, r.version(), perdure.ReasonRevoked)
+		r.applied(put(again, ended.Version)) // where two had ended it
+		epoch := r.epoch(r.user(), r.version())
+		r.create(epoch)
+		r.applied(put(epoch, epoch.Version))
+		revoked := change(perdure.UserRevoked, 0, epoch)
+		revoked.anyReason = true
+		w.saw(
+			change(perdure.Deleted, perdure.ReasonLogout, planted.Record), change(perdure.Deleted, perdure.ReasonLogout, came),
+			change(perdure.Deleted, perdure.ReasonRotated, rotated), change(perdure.Deleted, perdure.ReasonLogout, ended), revoked,
+		)
 	}
 }
 

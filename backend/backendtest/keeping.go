@@ -42,6 +42,7 @@ func (r *rig) wantStats(sessions, tombstones int64) {
 }
 
 func countsWhatItHolds(r *rig) {
+	r = r.longAgo()
 	r.wantStats(0, 0)
 	u := r.user()
 	all := append(r.sessions(u, 9), r.population(3, 3)...)
@@ -75,9 +76,10 @@ func aPingLeavesNothing(r *rig) {
 // oneSpaceSeesNoOther has a neighbour whose name begins with the whole of this
 // one's.
 func oneSpaceSeesNoOther(r *rig) {
+	r = r.longAgo()
 	o := r.opts
 	o.Space, o.Dir = o.Space+"x", r.test.TempDir()
-	neighbour := newRig(r.test, r.cfg, o)
+	neighbour := newRig(r.test, r.cfg, o).longAgo()
 	u := r.user()
 	w, theirs := r.watch(r.a), neighbour.watch(neighbour.a)
 	mine := r.create(r.session(u))
@@ -125,6 +127,7 @@ func inspectsWorstFirst(r *rig) {
 // oneProcessSeesWhatAnotherWrote has each process read before the other writes,
 // so that a cache has something to be wrong with.
 func oneProcessSeesWhatAnotherWrote(r *rig) {
+	r = r.longAgo()
 	u := r.user()
 	stored := r.create(r.session(u))
 	for i := range 20 {
@@ -174,6 +177,7 @@ func (r *rig) reopen() {
 }
 
 func outlivesARestart(r *rig) {
+	r = r.longAgo()
 	u := r.user()
 	live, dead := r.sessions(u, 10), r.population(2, 3)
 	for i := range live {

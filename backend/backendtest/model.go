@@ -61,7 +61,7 @@ func (m *model) obstacles(i int, w perdure.Write) (met []meeting) {
 	if stored.Version != w.Base {
 		return []meeting{{i, stored}}
 	}
-	if stored.Exists() || w.Record.Kind != perdure.KindSession {
+	if stored.Kind == perdure.KindSession || w.Record.Kind != perdure.KindSession {
 		return nil
 	}
 	epoch := m.records[perdure.EpochID(w.Record.User)]
@@ -79,14 +79,17 @@ func (m *model) put(w perdure.Write) {
 	next.LastAccess = max(next.LastAccess, stored.LastAccess)
 	m.records[next.ID] = next
 	switch {
+	case next.Version == stored.Version && next.Kind == stored.Kind:
+		if next.Kind == perdure.KindSession && next.LastAccess > stored.LastAccess {
+			m.feed = append(m.feed, change(perdure.Touched, 0, next))
+		}
+	case next.Kind == perdure.KindTombstone && stored.Kind == perdure.KindTombstone && stored.Reason != perdure.ReasonRotated:
 	case next.Kind == perdure.KindEpoch:
 		e := change(perdure.UserRevoked, 0, next)
 		e.anyReason = true
 		m.feed = append(m.feed, e)
 	case next.Kind == perdure.KindTombstone:
-		e := change(perdure.Deleted, next.Reason, next)
-		e.maybe = stored.Kind != perdure.KindSession // nobody's session ended
-		m.feed = append(m.feed, e)
+		m.feed = append(m.feed, change(perdure.Deleted, next.Reason, next))
 	case stored.Exists():
 		m.feed = append(m.feed, change(perdure.Updated, w.Reason, next))
 	default:
@@ -124,9 +127,7 @@ func (m *model) remove(w perdure.Write) verdict {
 	v := m.absent(stored)
 	if w.Plant && !stored.Exists() {
 		m.records[w.Record.ID] = w.Record
-		e := change(perdure.Deleted, w.Record.Reason, w.Record)
-		e.maybe = true // nobody's session ended
-		m.feed = append(m.feed, e)
+		m.feed = append(m.feed, change(perdure.Deleted, w.Record.Reason, w.Record))
 		v.met = append(v.met, meeting{0, w.Record})
 	}
 	return v
@@ -167,8 +168,12 @@ func (m *model) sweep(now perdure.Millis) (expired int) {
 		switch {
 		case record.Kind == perdure.KindSession && !record.Live(now):
 			expired++
-			m.feed = append(m.feed, change(perdure.Expired, perdure.ReasonExpired, record))
 			delete(m.records, id)
+			if record.Lingers(now, m.skew) {
+				record = record.Lapse()
+				m.records[id] = record
+			}
+			m.feed = append(m.feed, change(perdure.Expired, perdure.ReasonExpired, record))
 		case record.Kind != perdure.KindSession && now > record.Horizon+m.skew:
 			delete(m.records, id)
 		}

@@ -12,6 +12,8 @@ func obstacleLaws() []law {
 		{"AnEpochMindsForeignIDs", anEpochMindsForeignIDs, nil},
 		{"AnEndedParentStandsInTheWay", anEndedParentStandsInTheWay, nil},
 		{"ARotatedParentDoesNot", aRotatedParentDoesNot, nil},
+		{"AParentThatLastedDoesNot", aParentThatLastedDoesNot, nil},
+		{"StandsBeforeATombstoneToo", standsBeforeATombstoneToo, nil},
 		{"AnEndedParentMindsOnlyNewSessions", anEndedParentMindsOnlyNewSessions, nil},
 		{"AnEndedParentMindsForeignIDs", anEndedParentMindsForeignIDs, nil},
 	}
@@ -131,7 +133,9 @@ func (r *rig) childOf(parent perdure.Record) perdure.Record {
 func anEndedParentStandsInTheWay(r *rig) {
 	u := r.user()
 	for _, why := range endings() {
-		parent := r.create(r.session(u))
+		parent := r.session(u)
+		parent.Promised = parent.Expiry + 1
+		r.create(parent)
 		child := r.childOf(parent)
 		v := r.version()
 		r.applied(remove(parent.ID, v, why))
@@ -159,6 +163,45 @@ func aRotatedParentDoesNot(r *rig) {
 	r.applied(put(ended, rotated.Version))
 	r.conflicts(ended, put(r.childOf(ended), perdure.Version{}))
 	r.holds(child)
+}
+
+// aParentThatLastedDoesNot: it was over at the time that it was promised to last to,
+// and what it was rotated to elsewhere has a time of its own.
+func aParentThatLastedDoesNot(r *rig) {
+	u := r.user()
+	for _, promised := range []perdure.Millis{0, r.in(hour / 2)} {
+		lasted := r.session(u)
+		lasted.Expiry, lasted.Promised = r.in(hour/2), promised
+		r.create(buried(lasted, r.version(), perdure.ReasonExpired))
+		r.holds(r.create(r.childOf(lasted)))
+	}
+}
+
+// standsBeforeATombstoneToo: a session that takes the place of a tombstone comes
+// back, and is as new as one that comes where nothing is.
+func standsBeforeATombstoneToo(r *rig) {
+	for _, make := range []func(perdure.UserKey) string{r.id, r.alien} {
+		user := r.user()
+		id := make(user)
+		tomb := r.create(buried(r.sessionAs(user, id), r.version(), perdure.ReasonExpired))
+		session := r.sessionAs(user, id)
+		epoch := r.create(r.epoch(user, r.version()))
+		r.conflicts(epoch, put(session, tomb.Version))
+		r.holds(tomb)
+		named := put(session, tomb.Version)
+		named.Epoch = epoch.Version
+		w := r.watch(r.b)
+		r.applied(named)
+		r.holds(session)
+		w.saw(change(perdure.Updated, 0, session))
+		r.lists("the user's sessions", user, 10, []perdure.Record{session})
+		parent := r.create(buried(r.sessionAs(user, r.id(user)), r.version(), perdure.ReasonLogout))
+		child := r.childOf(parent)
+		child.Born = child.Version
+		ended := r.create(buried(child, r.version(), perdure.ReasonExpired))
+		r.conflicts(parent, put(child, ended.Version))
+		r.holds(ended)
+	}
 }
 
 func anEndedParentMindsOnlyNewSessions(r *rig) {

@@ -16,7 +16,7 @@ func propertyLaws() []law {
 // model, and compares.
 func keepsTheContract(r *rig) {
 	rapid.Check(r.test, func(t *rapid.T) {
-		trial := newTrial(r.under(t), t)
+		trial := newTrial(r.longAgo().under(t), t)
 		t.Repeat(trial.actions())
 		trial.finish()
 	})
@@ -44,7 +44,7 @@ func newTrial(r *rig, t *rapid.T) *trial {
 	first := r.user()
 	tr.users = []perdure.UserKey{first, r.made.neighbour(first), r.user()}
 	for _, u := range tr.users {
-		tr.ids[u] = []string{r.id(u), r.id(u), r.id(u), r.alien(u)}
+		tr.ids[u] = []string{r.id(u), r.id(u), r.id(u), r.alien(u), perdure.NewOutageID(u.Partition(), r.wall.read())}
 		tr.all = append(tr.all, tr.ids[u]...)
 	}
 	tr.feed = r.watch(r.a)

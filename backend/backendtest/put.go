@@ -33,6 +33,8 @@ func keepsEveryHeaderField(r *rig) {
 	for _, header := range []perdure.Header{
 		{Version: v, Born: low, Expiry: r.in(1 * hour), Horizon: r.in(2 * hour), LastAccess: r.in(3 * hour), Idle: 4},
 		{Version: high, Born: high, Expiry: perdure.MaxMillis, Horizon: perdure.MaxMillis, LastAccess: perdure.MaxMillis, Idle: perdure.MaxMillis},
+		{Version: v, Born: v, Expiry: 1, Horizon: 1, Promised: perdure.MaxMillis},
+		{Version: v, Born: v, Expiry: r.in(hour), Horizon: r.in(week), Promised: 1<<40 + 1, Parent: r.id(u)},
 		{Version: v, Born: v, Expiry: perdure.MaxMillis - 1, Horizon: perdure.MaxMillis - 2, LastAccess: 0, Idle: 0},
 		{Version: v, Born: v, Expiry: r.in(hour), Horizon: r.in(week), LastAccess: 1<<32 + 1, Idle: 1<<47 + 1, Parent: r.id(u)},
 		{Version: v, Born: v, Expiry: r.in(hour), Horizon: r.in(week), Parent: strings.Repeat("_-Z9", 4)},

@@ -111,6 +111,7 @@ func oneRevocationWins(r *rig) {
 
 // sweepOrUseNeverBoth: a session that is swept while it is used is used or swept.
 func sweepOrUseNeverBoth(r *rig) {
+	r = r.longAgo()
 	for round := range r.size(25) {
 		session := r.session(r.user())
 		session.Idle = 1000
@@ -142,6 +143,7 @@ func sweepOrUseNeverBoth(r *rig) {
 }
 
 func sweepersShareTheWork(r *rig) {
+	r = r.longAgo()
 	all := r.population(5, r.size(40))
 	w := r.watch(r.b)
 	now := r.in(3 * hour)

@@ -77,6 +77,7 @@ func removeOfATombstoneIsAbsent(r *rig) {
 }
 
 func removeIsForEver(r *rig) {
+	r = r.longAgo()
 	u := r.user()
 	first := r.create(r.session(u))
 	second := r.changed(first)

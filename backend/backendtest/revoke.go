@@ -57,6 +57,7 @@ func (r *rig) ended(q perdure.UserRemoval, all []perdure.Record) {
 }
 
 func revokeEndsAllSessions(r *rig) {
+	r = r.longAgo()
 	u := r.user()
 	all := r.sessions(u, 12)
 	q := r.removal(u, perdure.Version{})

@@ -26,6 +26,7 @@ type rig struct {
 	clock *perdure.Clock
 	made  *maker
 	a, b  perdure.Backend
+	past  time.Duration // how long ago the law plays
 }
 
 func newRig(t *testing.T, cfg Config, o Options) *rig {
@@ -169,9 +170,22 @@ func (r *rig) ends(what string, f func() error) error {
 	}
 }
 
-// in is the time so long from now.
+// in is the time so long from the now of the law.
 func (r *rig) in(d time.Duration) perdure.Millis {
-	return perdure.MillisOf(r.wall.read().Add(d))
+	return perdure.MillisOf(r.wall.read().Add(d - r.past))
+}
+
+// longAgo is the rig for what played months ago and is swept only now: a backend
+// sweeps nothing before its own clock says so, whoever asks.
+func (r *rig) longAgo() *rig {
+	c := *r
+	c.past = 12 * week
+	return &c
+}
+
+// played is a law that played long ago.
+func played(check func(*rig)) func(*rig) {
+	return func(r *rig) { check(r.longAgo()) }
 }
 
 func (r *rig) skew() perdure.Millis { return perdure.Millis(r.cfg.MaxClockSkew.Milliseconds()) }

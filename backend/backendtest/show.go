@@ -29,8 +29,8 @@ func show(r perdure.Record) string {
 		return "nothing"
 	}
 	kind := [...]string{"", "session", "tombstone", "epoch"}[min(r.Kind, perdure.KindEpoch)]
-	s := fmt.Sprintf("%s %s{version %s born %s expiry %d horizon %d access %d idle %d user %s", kind, r.ID,
-		r.Version, r.Born, r.Expiry, r.Horizon, r.LastAccess, r.Idle, r.User)
+	s := fmt.Sprintf("%s %s{version %s born %s expiry %d horizon %d access %d idle %d promised %d user %s", kind, r.ID,
+		r.Version, r.Born, r.Expiry, r.Horizon, r.LastAccess, r.Idle, r.Promised, r.User)
 	if r.Reason != 0 {
 		s += " reason " + r.Reason.String()
 	}

@@ -4,16 +4,21 @@ import "github.com/perdure/perdure"
 
 func sweepLaws() []law {
 	return []law{
-		{"TakesASessionAtItsExpiry", sweepTakesASessionAtItsExpiry, nil},
-		{"TakesASessionAtItsIdleTimeout", sweepTakesASessionAtItsIdleTimeout, nil},
-		{"FollowsAChangedExpiry", sweepFollowsAChangedExpiry, nil},
-		{"FollowsAChangedIdleTimeout", sweepFollowsAChangedIdleTimeout, nil},
-		{"AnnouncesEachSessionOnce", sweepAnnouncesEachSessionOnce, nil},
-		{"PassesOverTheEnded", sweepPassesOverTheEnded, nil},
-		{"KeepsTombstonesToTheirHorizon", sweepKeepsTombstonesToTheirHorizon, nil},
-		{"LetsNothingPileUp", sweepLetsNothingPileUp, nil},
-		{"SaysWhetherMoreIsDue", sweepSaysWhetherMoreIsDue, nil},
-		{"TakesWhatCameExpired", sweepTakesWhatCameExpired, nil},
+		{"TakesASessionAtItsExpiry", played(sweepTakesASessionAtItsExpiry), nil},
+		{"TakesASessionAtItsIdleTimeout", played(sweepTakesASessionAtItsIdleTimeout), nil},
+		{"FollowsAChangedExpiry", played(sweepFollowsAChangedExpiry), nil},
+		{"FollowsAChangedIdleTimeout", played(sweepFollowsAChangedIdleTimeout), nil},
+		{"AnnouncesEachSessionOnce", played(sweepAnnouncesEachSessionOnce), nil},
+		{"PassesOverTheEnded", played(sweepPassesOverTheEnded), nil},
+		{"KeepsTombstonesToTheirHorizon", played(sweepKeepsTombstonesToTheirHorizon), nil},
+		{"LetsNothingPileUp", played(sweepLetsNothingPileUp), nil},
+		{"SaysWhetherMoreIsDue", played(sweepSaysWhetherMoreIsDue), nil},
+		{"TakesWhatCameExpired", played(sweepTakesWhatCameExpired), nil},
+		{"GoesByTheClockOfTheStore", sweepGoesByTheClockOfTheStore, nil},
+		{"LeavesATombstoneOfWhatWasPromisedMore", played(sweepLeavesATombstoneOfWhatWasPromisedMore), nil},
+		{"LeavesATombstoneOfWhatWasMintedInAnOutage", played(sweepLeavesATombstoneOfWhatWasMintedInAnOutage), nil},
+		{"LeavesNothingOfWhatLeft", played(sweepLeavesNothingOfWhatLeft), nil},
+		{"LeavesNoTombstonePastTheHorizon", played(sweepLeavesNoTombstonePastTheHorizon), nil},
 	}
 }
 
@@ -235,4 +240,153 @@ func sweepTakesWhatCameExpired(r *rig) {
 	w.saw(want...)
 	r.wantSwept(w, r.in(0), all...)
 	r.lists("the user's sessions", u, 10, nil)
+}
+
+// sweepGoesByTheClockOfTheStore: a caller whose clock is ahead ends nobody's
+// session, and drops no tombstone.
+func sweepGoesByTheClockOfTheStore(r *rig) {
+	u := r.user()
+	live, idle := r.create(r.session(u)), r.session(u)
+	idle.Idle = 30 * 60_000
+	r.create(idle)
+	tomb := r.create(buried(r.session(u), r.version(), perdure.ReasonLogout))
+	w := r.watch(r.b)
+	for _, now := range []perdure.Millis{r.in(2 * hour), r.in(3 * week), perdure.MaxMillis} {
+		r.wantSwept(w, now)
+		for _, record := range []perdure.Record{live, idle, tomb} {
+			r.holds(record)
+		}
+	}
+}
+
+// lapses sweeps sessions that are over, and holds on to what is left of them until
+// their horizon.
+func (r *rig) lapses(w *watch, all ...perdure.Record) {
+	r.t.Helper()
+	var want []expected
+	now := perdure.Millis(0)
+	for _, session := range all {
+		now = max(now, session.Deadline())
+		want = append(want, change(perdure.Expired, perdure.ReasonExpired, session.Lapse()))
+	}
+	if n := r.drain(r.a, now, 10); n != len(all) {
+		r.t.Fatalf("the sweep at %d expired %d sessions, want %d", now, n, len(all))
+	}
+	w.saw(want...)
+	for _, session := range all {
+		for _, later := range []perdure.Millis{session.Expiry, session.Horizon, session.Horizon + r.skew() - 1} {
+			r.wantSwept(w, later)
+			r.holds(session.Lapse())
+		}
+		r.conflicts(session.Lapse(), put(session, perdure.Version{}))
+		r.conflicts(session.Lapse(), put(session, session.Version))
+		r.absent(session.Lapse(), remove(session.ID, r.version(), perdure.ReasonLogout))
+	}
+	r.lists("the user's sessions", all[0].User, 10, nil)
+	r.wantStats(0, int64(len(all)))
+	r.wantSwept(w, all[0].Horizon+r.skew()+1)
+	for _, session := range all {
+		r.holdsNothing(session.ID)
+	}
+}
+
+// sweepLeavesATombstoneOfWhatWasPromisedMore: some copy may have it still that the
+// session lasts longer, and is not to bring it back.
+func sweepLeavesATombstoneOfWhatWasPromisedMore(r *rig) {
+	u := r.user()
+	cut, idle := r.session(u), r.sessionAs(u, r.alien(u))
+	idle.Horizon = cut.Horizon
+	cut.Parent = r.id(u)
+	cut.Promised, idle.Promised = cut.Expiry, idle.Expiry
+	r.create(cut)
+	r.create(idle)
+	for _, session := range []*perdure.Record{&cut, &idle} {
+		next := r.changed(*session)
+		next.Expiry = r.in(hour / 2)
+		r.applied(put(next, session.Version))
+		*session = next
+	}
+	idle.Version, idle.Idle = r.version(), 1000
+	r.applied(put(idle, r.stored(idle.ID).Version))
+	last := r.session(u) // lasts as long as it was promised to
+	last.Promised, last.Expiry = cut.Expiry, cut.Expiry
+	r.create(last)
+	w := r.watch(r.b)
+	r.wantSwept(w, idle.Deadline()-1)
+	if n := r.drain(r.a, idle.Deadline(), 10); n != 1 {
+		r.t.Fatalf("the sweep expired %d sessions, want the one that was not used", n)
+	}
+	r.holds(idle.Lapse())
+	w.read(10)
+	if n := r.drain(r.a, cut.Expiry, 10); n != 2 {
+		r.t.Fatalf("the sweep expired %d sessions, want 2", n)
+	}
+	r.holdsNothing(last.ID)
+	r.holds(cut.Lapse())
+	r.wantSwept(&watch{r: r, b: r.b, next: r.watch(r.b).next}, cut.Horizon+r.skew()+1)
+	again, foreign := r.session(u), r.sessionAs(u, r.alien(u))
+	foreign.Horizon = again.Horizon
+	for _, session := range []*perdure.Record{&again, &foreign} {
+		session.Promised = session.Expiry + 1
+		session.Version.Time |= 0xffff // and what follows it has carried
+		r.create(*session)
+	}
+	r.lapses(r.watch(r.b), again, foreign)
+}
+
+// sweepLeavesATombstoneOfWhatWasMintedInAnOutage: what is not found under such an id
+// has never come.
+func sweepLeavesATombstoneOfWhatWasMintedInAnOutage(r *rig) {
+	u := r.user()
+	var all []perdure.Record
+	for range 3 {
+		session := r.sessionAs(u, perdure.NewOutageID(u.Partition(), r.wall.read()))
+		session.Horizon = r.in(week)
+		if len(all) > 0 {
+			session.Horizon = all[0].Horizon
+		}
+		session.Promised = session.Expiry
+		all = append(all, r.create(session))
+	}
+	id := []byte(perdure.NewOutageID(u.Partition(), r.wall.read()))
+	id[30] = 'X' // looks like one, and is none
+	other := r.create(r.sessionAs(u, string(id)))
+	w := r.watch(r.b)
+	if n := r.drain(r.a, other.Expiry, 10); n != 4 {
+		r.t.Fatalf("the sweep expired %d sessions, want 4", n)
+	}
+	r.holdsNothing(other.ID)
+	w.read(10)
+	r.drain(r.a, all[0].Horizon+r.skew()+1, 10)
+	for i := range all {
+		all[i].ID = perdure.NewOutageID(u.Partition(), r.wall.read())
+		r.create(all[i])
+	}
+	r.lapses(r.watch(r.b), all...)
+}
+
+// sweepLeavesNoTombstonePastTheHorizon, where nothing could bring it back.
+func sweepLeavesNoTombstonePastTheHorizon(r *rig) {
+	u := r.user()
+	session := r.session(u)
+	session.Promised = session.Expiry + 1000
+	r.create(session)
+	w := r.watch(r.b)
+	r.wantSwept(w, session.Horizon+r.skew()+1, session)
+	r.wantStats(0, 0)
+}
+
+// sweepLeavesNothingOfWhatLeft for another store, from which it may come back.
+func sweepLeavesNothingOfWhatLeft(r *rig) {
+	u := r.user()
+	session := r.sessionAs(u, perdure.NewOutageID(u.Partition(), r.wall.read()))
+	session.Promised = session.Expiry
+	r.create(session)
+	left := r.changed(session)
+	left.Expiry, left.Promised = r.in(0), 0
+	r.applied(put(left, session.Version))
+	w := r.watch(r.b)
+	r.wantSwept(w, left.Expiry, left)
+	r.wantStats(0, 0)
+	r.holds(r.create(session))
 }

@@ -21,7 +21,7 @@ func unreadableLaws() []law {
 // damages are what can become of the bytes of a record, so that nobody can read
 // them.
 func damages(stored string) []string {
-	const format, kind, lengthOfParent = 0, 1, 73
+	const format, kind, lengthOfParent = 0, 1, 79
 	at := func(i int, b byte) string { return stored[:i] + string([]byte{b}) + stored[i+1:] }
 	return []string{
 		at(format, 255), at(format, 0), at(kind, 0), at(kind, 9), stored[:10], // no header
@@ -176,6 +176,7 @@ func unreadableHoldsUpNoRevocation(r *rig) {
 // unreadableIsNotSwept is about records whose header means nothing: one that is
 // whole says when a record is due, whatever has become of the rest.
 func unreadableIsNotSwept(r *rig) {
+	r = r.longAgo()
 	all := r.population(2, 10)
 	lost := r.spoil(all[:noHeader]...)
 	if n := r.drain(r.a, r.in(2*hour), 4); n != len(all)-len(lost) {

@@ -160,8 +160,8 @@ func (b *Backend) wants(ctx context.Context, c *perdure.Change) bool {
 	switch {
 	case err != nil:
 		return false
-	case c.Kind == perdure.Expired:
-		return false // it ends here by its own deadline
+	case c.Kind == perdure.Expired: // it ends here by its own deadline, unless that is another than was known here
+		return held.Kind == perdure.KindSession && held.Version.Before(c.Version)
 	case !held.Exists():
 		return b.mirror.full || c.Kind == perdure.UserRevoked
 	case c.Kind == perdure.Touched:

@@ -28,7 +28,7 @@ type mirror struct {
 const mirrorSkew = 24 * time.Hour
 
 func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
-	b, err := local.Open(local.Options{MaxBytes: o.MaxMirrorBytes, MaxClockSkew: max(o.MaxClockSkew, mirrorSkew), FeedLength: 1, Now: o.Now})
+	b, err := local.Open(local.Options{MaxBytes: o.MaxMirrorBytes, MaxClockSkew: max(o.MaxClockSkew, mirrorSkew), FeedLength: 1, Copy: true, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 
 // rotated reports whether the record says that the session which is held was rotated.
 func rotated(r, held *perdure.Record) bool {
-	return r.Kind == perdure.KindTombstone && !r.Ended() && held.Kind == perdure.KindSession
+	return r.Kind == perdure.KindTombstone && r.Reason == perdure.ReasonRotated && held.Kind == perdure.KindSession
 }
 
 // outdated forgets a session of which something newer did not fit: in an outage
@@ -101,7 +101,7 @@ func (m *mirror) knowsAll() bool { return m.full && m.whole.Load() && m.missed.L
 func exceeds(joined, r *perdure.Record) bool {
 	switch r.Kind {
 	case perdure.KindTombstone:
-		return joined.Ended() && !r.Ended() || len(joined.Body) > len(r.Body) || !joined.Ended() && joined.Body != r.Body
+		return joined.Kind != r.Kind || joined.Ended() && !r.Ended() || len(joined.Body) > len(r.Body) || !joined.Ended() && joined.Body != r.Body
 	case perdure.KindSession:
 		return joined.Kind != r.Kind || joined.Version != r.Version || joined.LastAccess > r.LastAccess+touchTolerance
 	}

@@ -107,7 +107,7 @@ func (s *stage) put(w *perdure.Write, stored *perdure.Record) perdure.Result {
 	if stored != nil && (w.Base.IsZero() || stored.Version != w.Base) {
 		return perdure.Result{Outcome: perdure.Conflict, Stored: *stored}
 	}
-	if stored == nil && w.Record.Kind == perdure.KindSession {
+	if (stored == nil || stored.Kind != perdure.KindSession) && w.Record.Kind == perdure.KindSession {
 		if obstacle, err := s.obstacle(w); err != nil {
 			return perdure.Result{Err: err}
 		} else if obstacle != nil {
@@ -118,11 +118,15 @@ func (s *stage) put(w *perdure.Write, stored *perdure.Record) perdure.Result {
 	if stored != nil {
 		record.LastAccess = max(record.LastAccess, stored.LastAccess)
 	}
-	s.stage(mutation{old: stored, new: &record, kind: announcement(stored, &record), reason: cmp.Or(record.Reason, w.Reason)})
+	m := mutation{old: stored, new: &record, kind: announcement(stored, &record)}
+	if m.kind != perdure.Touched {
+		m.reason = cmp.Or(record.Reason, w.Reason)
+	}
+	s.stage(m)
 	return perdure.Result{Outcome: perdure.Applied}
 }
 
-// obstacle is what keeps a session from being stored anew: the epoch of its
+// obstacle is what keeps a session from being stored where there is none: the epoch of its
 // user that it does not know of, or the tombstone of its parent.
 func (s *stage) obstacle(w *perdure.Write) (*perdure.Record, error) {
 	r := &w.Record
@@ -147,9 +151,16 @@ func (s *stage) obstacle(w *perdure.Write) (*perdure.Record, error) {
 	return nil, nil
 }
 
-// announcement is the change that storing the record is.
+// announcement is the change that storing the record is, 0 where it is none.
 func announcement(stored, r *perdure.Record) perdure.ChangeKind {
 	switch {
+	case stored != nil && stored.Version == r.Version && stored.Kind == r.Kind:
+		if r.Kind == perdure.KindSession && r.LastAccess > stored.LastAccess {
+			return perdure.Touched
+		}
+		return 0
+	case stored != nil && stored.Kind == perdure.KindTombstone && r.Kind == perdure.KindTombstone && stored.Reason != perdure.ReasonRotated:
+		return 0
 	case r.Kind == perdure.KindEpoch:
 		return perdure.UserRevoked
 	case r.Kind == perdure.KindTombstone:

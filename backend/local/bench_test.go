@@ -218,7 +218,7 @@ func BenchmarkSweep(b *testing.B) {
 	records := newSessions(million)
 	for b.Loop() {
 		b.StopTimer()
-		backend := open(b, local.Options{MaxBytes: 1 << 40})
+		backend := open(b, local.Options{MaxBytes: 1 << 40, Now: nextMonth})
 		fill(b, backend, records)
 		b.StartTimer()
 		for more := true; more; {

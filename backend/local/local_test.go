@@ -173,10 +173,13 @@ func removalOf(user perdure.UserKey) perdure.UserRemoval {
 	}}}
 }
 
+// nextMonth is when all sessions that are made now, and what is left of them, are due.
+func nextMonth() time.Time { return time.Now().AddDate(0, 1, 0) }
+
 // When all sessions are gone, so are their bytes and indexes.
 func TestNothingIsLeftBehind(t *testing.T) {
 	for _, dir := range []string{"", t.TempDir()} {
-		b := open(t, local.Options{Dir: dir, Timeout: time.Minute})
+		b := open(t, local.Options{Dir: dir, Timeout: time.Minute, Now: nextMonth})
 		all := newSessions(2000)
 		for i := range all {
 			if i%3 == 0 {
@@ -223,7 +226,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 // user's list, or ended.
 func TestForeignIDsInParallel(t *testing.T) {
 	for _, dir := range []string{"", t.TempDir()} {
-		b := open(t, local.Options{Dir: dir, Timeout: time.Minute})
+		b := open(t, local.Options{Dir: dir, Timeout: time.Minute, Now: nextMonth})
 		users := make([]perdure.UserKey, 8)
 		for i := range users {
 			users[i] = perdure.UserKeyFrom([16]byte(randomBytes(16)))

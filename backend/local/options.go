@@ -40,6 +40,11 @@ type Options struct {
 	// Defaults to 65,536.
 	FeedLength int
 
+	// Copy says that what is here are copies of the records of another store. It is
+	// for that store to say that a session is over: one that would leave a tombstone
+	// stays as it is for as long as that would. Defaults to false.
+	Copy bool
+
 	// LockWait is how long Open waits for another process that holds the
 	// directory, and may be about to end. Defaults to one second; negative is not
 	// at all.

@@ -12,7 +12,7 @@ func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (exp
 	if err := b.ready(ctx); err != nil {
 		return 0, false, err
 	}
-	c := &sweepCommand{now: now, left: pageLimit(limit), first: int(b.sweepStart.Add(1) % perdure.Partitions), count: perdure.Partitions}
+	c := &sweepCommand{now: min(now, b.now()), left: pageLimit(limit), first: int(b.sweepStart.Add(1) % perdure.Partitions), count: perdure.Partitions}
 	if b.committer != nil { // one write for all
 		if err := b.committer.do(ctx, c); err != nil {
 			return 0, false, err
@@ -78,17 +78,27 @@ func (c *sweepCommand) due(b *Backend, i int) []*entry {
 	return b.shards[(c.first+i)%perdure.Partitions].due.until(c.now, c.left+1, 0, nil)
 }
 
-// drop stages the drop of an entry, or puts it off where it was given more time.
+// drop stages the drop of an entry, or what is left of it, or puts it off where it
+// was given more time.
 func (c *sweepCommand) drop(s *stage, e *entry) {
 	r := e.record.Load()
 	if at := s.b.dueAt(r); at > c.now {
 		s.b.shardOf(r.ID).due.postpone(e, at)
 		return
 	}
+	lingers := r.Lingers(c.now, s.b.skew)
+	if lingers && s.b.opts.Copy {
+		s.b.shardOf(r.ID).due.postpone(e, r.Horizon+s.b.skew+1)
+		return
+	}
 	m := mutation{old: r}
 	if r.Kind == perdure.KindSession {
 		m.kind, m.reason = perdure.Expired, perdure.ReasonExpired
 		c.expired++
+		if lingers {
+			lapse := r.Lapse()
+			m.new = &lapse
+		}
 	}
 	s.stage(m)
 }

@@ -141,6 +141,7 @@ func TestAFailedSweepIsAnnounced(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	b := open(t, Options{URL: server.URL()})
 	r := session("u")
+	r.Expiry = now() - 1000
 	if err := put(t.Context(), b, r); err != nil {
 		t.Fatal(err)
 	}

@@ -35,10 +35,11 @@ func (b *Backend) fillable(batches []perdure.Batch, group []int) (n int) {
 // fill makes a call of luaFill of the batches of a group, which it sorts by user.
 func (b *Backend) fill(batches []perdure.Batch, group []int) call {
 	record := func(at int) *perdure.Record { return &batches[at][0].Record }
-	slices.SortStableFunc(group, func(i, j int) int {
-		return cmp.Or(strings.Compare(string(record(i).User), string(record(j).User)), cmp.Compare(record(i).Expiry, record(j).Expiry))
-	})
 	today := now()
+	ending := func(at int) perdure.Millis { return b.encoder.end(record(at), today) }
+	slices.SortStableFunc(group, func(i, j int) int {
+		return cmp.Or(strings.Compare(string(record(i).User), string(record(j).User)), cmp.Compare(ending(i), ending(j)))
+	})
 	partition := perdure.PartitionOf(record(group[0]).ID)
 	own := &b.keys.partitions[partition]
 	args := make([]string, 0, 5+7*len(group))
@@ -49,7 +50,7 @@ func (b *Backend) fill(batches []perdure.Batch, group []int) call {
 	var buf []byte
 	for _, at := range group {
 		r := record(at)
-		if until := reapAt(partition, r.Expiry, today); r.User != user || until != reaped {
+		if until := reapAt(partition, ending(at), today); r.User != user || until != reaped {
 			user, reaped, head = r.User, until, len(args)
 			args = append(args, string(user), "", strconv.FormatInt(reaped, 10))
 		}

@@ -65,12 +65,12 @@ func (b *Backend) prepare(ctx context.Context, batches []perdure.Batch, results 
 	return errands, nil
 }
 
-// obstacle is what stands in the way of a put elsewhere, if nothing is stored
-// under its own id.
+// obstacle is what stands in the way of a put elsewhere, if no session is stored
+// under its own id, nor anything but what it goes on from.
 func (b *Backend) obstacle(e *errand, w *perdure.Write, replies []rueidis.RedisResult) (perdure.Record, error) {
 	r := &w.Record
 	stored, err := b.found(r.ID, replies[e.record])
-	if e.fresh = stored.Kind != perdure.KindSession; err != nil || stored.Exists() {
+	if e.fresh = stored.Kind != perdure.KindSession; err != nil || !e.fresh || stored.Version != w.Base {
 		return perdure.Record{}, err
 	}
 	if e.indexed {
@@ -97,7 +97,7 @@ func (b *Backend) indexCall(r *perdure.Record) call {
 	return call{
 		script: b.scripts.index,
 		keys:   []string{b.keys.index(r.User)},
-		args:   []string{r.ID, reap(partition, r.Expiry, today), decimal(today)},
+		args:   []string{r.ID, reap(partition, b.encoder.end(r, today), today), decimal(today)},
 	}
 }
 

@@ -68,11 +68,12 @@ local function obstacle(w)
     if w.base == '' or sub(known(w.cur), 4, 15) ~= w.base then return {3, 0, 0, w.cur} end
   elseif w.base ~= '' then
     return {3, 0, 0, false}
-  elseif byte(w.rec, 2) == 1 then
+  end
+  if byte(w.rec, 2) == 1 and (not w.cur or byte(w.cur, 2) ~= 1) then
     local epoch = call('GET', w.e)
     if epoch and sub(known(epoch), 4, 15) ~= w.ack and before(w.rec, 16, epoch, 4) then return {3, 0, 1, epoch} end
     local parent = w.p and call('GET', w.p)
-    if parent and byte(known(parent), 2) == 2 and byte(parent, 3) ~= 4 then return {3, 0, 2, parent} end
+    if parent and byte(known(parent), 2) == 2 and ends(parent) then return {3, 0, 2, parent} end
   end
 end
 
@@ -102,19 +103,29 @@ local function dead(w, was)
   call('ZADD', w.t, w.due, w.id)
 end
 
+-- told is the head of the change that a put over what is stored is, if it is one:
+-- what keeps the version of a session is a touch, and what has ended ends once, but
+-- that it may have been rotated before.
+local function told(w, was)
+  local is = byte(w.rec, 2)
+  if sub(w.cur, 4, 15) == sub(w.rec, 4, 15) and is == was then
+    if was == 1 and sub(w.cur, 40, 45) ~= sub(w.rec, 40, 45) then return '\3\0' end
+  elseif is == 1 then
+    return '\2' .. sub(w.head, 2)
+  elseif is ~= 2 or was ~= 2 or byte(w.cur, 3) == 4 then
+    return w.head
+  end
+end
+
 local function store(w)
   local was, head = false, w.head
   if w.cur then
     was = byte(w.cur, 2)
     w.rec = keep(w.rec, w.cur)
+    head = told(w, was)
   end
-  if byte(w.rec, 2) == 1 then
-    if was then head = '\2' .. sub(head, 2) end
-    live(w, was)
-  else
-    dead(w, was)
-  end
-  announce(head, sub(w.rec, 4, 15), sub(w.rec, 52, 73), w.id)
+  if byte(w.rec, 2) == 1 then live(w, was) else dead(w, was) end
+  if head then announce(head, sub(w.rec, 4, 15), sub(w.rec, 52, 73), w.id) end
 end
 
 local function put(k, a)
@@ -142,7 +153,7 @@ end
 
 local function touch(k, a)
   local s, to = K[k+1], A[a+1]
-  local h = call('GETRANGE', s, '0', '72')
+  local h = call('GETRANGE', s, '0', '78')
   if h == '' then return 2 end
   if byte(known(h), 2) ~= 1 then return ended(s, h) end
   local at, last, access = unpack6('>I6', to), deadline(h)

@@ -2,8 +2,8 @@ package redis
 
 // The scripts read the record layout of the root package: in Lua, whose strings
 // begin at 1, format 1, kind 2, reason 3, version 4 to 15, born 16 to 27, expiry
-// 28, horizon 34, last access 40, idle 46, user 52 to 73, length of the parent
-// 74, parent and body from 75.
+// 28 to 33, horizon 34, last access 40, idle 46, user 52 to 73, promised 74 to 79,
+// length of the parent 80, parent and body from 81.
 //
 // They compare versions and ids by equality or as numbers, never by < on
 // strings, which follows the server's locale. Numbers that are constant are
@@ -18,13 +18,13 @@ local sub, byte = string.sub, string.byte
 -- cannot read.
 local function known(value)
   local kind = byte(value, 2)
-  if byte(value, 1) ~= 1 or #value < 73 or kind < 1 or kind > 3 then error('PERDUREFORMAT', 0) end
+  if byte(value, 1) ~= 1 or #value < 79 or kind < 1 or kind > 3 then error('PERDUREFORMAT', 0) end
   return value
 end
 
 -- whole is known for a stored value of which more than the header is needed.
 local function whole(value)
-  if #known(value) < 74 + (byte(value, 74) or 0) then error('PERDUREFORMAT', 0) end
+  if #known(value) < 80 + (byte(value, 80) or 0) then error('PERDUREFORMAT', 0) end
   return value
 end
 
@@ -42,9 +42,17 @@ local function before(a, i, b, j)
   return a1 < b1 or a1 == b1 and a2 < b2
 end
 
+-- ends reports whether the tombstone ends what its session was rotated to, which a
+-- rotation does not, nor the end of what lasted as long as it was promised to.
+local function ends(tomb)
+  local why = byte(tomb, 3)
+  if why == 6 then return unpack6('>I6', tomb, 28) < unpack6('>I6', tomb, 74) end
+  return why ~= 4
+end
+
 -- tombstone is what is left of a session: mark is its reason and version.
 local function tombstone(session, mark)
-  return '\1\2' .. mark .. sub(session, 16, 74 + byte(session, 74))
+  return '\1\2' .. mark .. sub(session, 16, 80 + byte(session, 80))
 end
 `
 

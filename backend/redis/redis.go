@@ -38,7 +38,7 @@ var (
 )
 
 type scripts struct {
-	apply, fill, index, page, names, revoke, sweep, probe *script
+	apply, fill, index, page, names, revoke, due, sweep, probe *script
 }
 
 // Open connects to the server. A wrong option is a perdure.ErrInvalid. A server
@@ -56,7 +56,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		gate:    newGate(a.master != ""),
 		scripts: scripts{
 			apply: newScript(luaApply), fill: newScript(luaFill), index: newScript(luaIndex), page: newScript(luaPage), names: newScript(luaNames),
-			revoke: newScript(luaRevoke), sweep: newScript(luaSweep), probe: newScript(luaProbe),
+			revoke: newScript(luaRevoke), due: newScript(luaDue), sweep: newScript(luaSweep), probe: newScript(luaProbe),
 		},
 	}
 	cache := newNear(o.NearCacheBytes, o.NearCacheAge)

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Sweep first asks all partitions how much is due, then sweeps those in which
-// something is: two round trips, or one where nothing is due.
+// Sweep first asks all partitions how much is due, by the server's clock, then
+// sweeps those in which something is: two round trips, or one where nothing is due.
 func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (expired int, more bool, err error) {
 	if err := b.link.ready(ctx); err != nil {
 		return 0, false, err
@@ -61,13 +61,10 @@ const maxSwept = 128
 
 // due is how many sessions, tombstones and epochs are due in each partition.
 func (b *Backend) due(ctx context.Context, now perdure.Millis) (due [perdure.Partitions]int, err error) {
-	calls := make([]call, 0, 2*perdure.Partitions)
+	calls := make([]call, 0, perdure.Partitions)
 	for i := range b.keys.partitions {
-		for _, index := range [...]string{b.keys.partitions[i].expiry, b.keys.partitions[i].tombs} {
-			c := command([]string{"ZCOUNT"}, index)
-			c.args = []string{"-inf", decimal(now)}
-			calls = append(calls, c)
-		}
+		own := &b.keys.partitions[i]
+		calls = append(calls, call{script: b.scripts.due, keys: []string{own.expiry, own.tombs}, args: []string{decimal(now)}})
 	}
 	results, err := b.link.do(ctx, calls...)
 	if err != nil {
@@ -78,7 +75,7 @@ func (b *Backend) due(ctx context.Context, now perdure.Millis) (due [perdure.Par
 		if err != nil {
 			return due, err
 		}
-		due[i/2] += int(min(n, math.MaxInt32))
+		due[i] = int(min(n, math.MaxInt32))
 	}
 	return due, nil
 }

@@ -80,10 +80,9 @@ func (e *encoder) put(p *parcel, w *perdure.Write, now perdure.Millis, short boo
 	if !e.cluster && r.User != "" {
 		home = &e.keys.partitions[r.User.Partition()]
 	}
-	due, end := r.Deadline(), r.Expiry
+	due, end := r.Deadline(), e.end(r, now)
 	if r.Kind != perdure.KindSession {
-		due = r.Horizon + e.skew
-		end = due
+		due = end
 	}
 	c := &p.cutter
 	c.add(own.records, r.ID)
@@ -114,6 +113,15 @@ func (e *encoder) put(p *parcel, w *perdure.Write, now perdure.Millis, short boo
 		parent = "1"
 	}
 	p.args = append(p.args, value, based(w.Base), based(w.Epoch), reaped, score, change, parent)
+}
+
+// end is when a record is over: a session at its expiry, but for one that leaves a
+// tombstone then, which the key must live to see.
+func (e *encoder) end(r *perdure.Record, now perdure.Millis) perdure.Millis {
+	if r.Kind != perdure.KindSession || r.Lingers(now, e.skew) {
+		return r.Horizon + e.skew
+	}
+	return r.Expiry
 }
 
 func (e *encoder) touch(p *parcel, w *perdure.Write) {

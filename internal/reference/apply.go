@@ -89,7 +89,7 @@ func (b *reference) meets(w perdure.Write) (met bool, stored perdure.Record, err
 	if !b.isBase(w.Base, stored) || b.is(putMindsVersions) && w.Record.Version.Before(stored.Version) {
 		return true, stored, nil
 	}
-	isNew := !stored.Exists()
+	isNew := stored.Kind != perdure.KindSession && !(b.is(tombstonesLetIn) && stored.Exists())
 	epoch, err := b.epochOf(w.Record.User)
 	if err != nil {
 		return false, stored, err
@@ -98,7 +98,8 @@ func (b *reference) meets(w perdure.Write) (met bool, stored perdure.Record, err
 		return true, epoch, nil
 	}
 	parent, err := b.read(w.Record.Parent)
-	dead := parent.Ended() || b.is(rotatedParentsEnd) && parent.Kind == perdure.KindTombstone
+	dead := parent.Ended() || b.is(rotatedParentsEnd) && parent.Kind == perdure.KindTombstone && parent.Reason == perdure.ReasonRotated ||
+		b.is(lastingParentsEnd) && parent.Kind == perdure.KindTombstone && parent.Reason == perdure.ReasonExpired
 	if dead && (isNew || b.is(parentEndsUpdates)) && w.Record.Kind == perdure.KindSession && !b.is(parentIsIgnored) {
 		return true, parent, nil
 	}
@@ -192,12 +193,19 @@ func (b *reference) tellLate(stored, r perdure.Record, why perdure.Reason) {
 }
 
 func (b *reference) tellPut(stored, r perdure.Record, why perdure.Reason) {
+	same := stored.Version == r.Version && stored.Kind == r.Kind
 	switch {
+	case same && r.Kind == perdure.KindSession && !b.is(sameVersionIsUpdated):
+		if r.LastAccess > stored.LastAccess {
+			b.tell(perdure.Touched, 0, r)
+		}
+	case same && !b.is(sameVersionIsUpdated, endsAreToldAgain):
+	case r.Kind == perdure.KindTombstone && stored.Kind == perdure.KindTombstone && stored.Reason != perdure.ReasonRotated && !b.is(endsAreToldAgain, laterEndsAreTold):
+	case r.Kind == perdure.KindTombstone && stored.Kind != perdure.KindSession && b.is(endsOfStrangersAreNotTold):
 	case r.Kind == perdure.KindEpoch:
 		b.tell(perdure.UserRevoked, r.Reason, r)
-	case r.Kind == perdure.KindTombstone && stored.Kind == perdure.KindSession:
-		b.tell(perdure.Deleted, r.Reason, r)
 	case r.Kind == perdure.KindTombstone:
+		b.tell(perdure.Deleted, r.Reason, r)
 	case stored.Exists() || b.is(feedCallsAllUpdated):
 		b.tell(perdure.Updated, why, r)
 	default:
@@ -268,6 +276,9 @@ func (b *reference) remove(w perdure.Write) perdure.Result {
 		return perdure.Result{Outcome: perdure.Applied, Stored: stored}
 	case w.Plant && !stored.Exists() && !b.is(plantIsIgnored):
 		b.write(w.Record)
+		if !b.is(endsOfStrangersAreNotTold) {
+			b.tell(perdure.Deleted, w.Record.Reason, w.Record)
+		}
 	case b.is(removeAlwaysPlants) && !stored.Exists():
 		w.Record.Kind = perdure.KindTombstone
 		b.write(w.Record)

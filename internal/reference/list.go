@@ -217,6 +217,9 @@ func (b *reference) Sweep(ctx context.Context, now perdure.Millis, limit int) (e
 }
 
 func (b *reference) sweep(now perdure.Millis, limit int) (expired int, more bool) {
+	if !b.is(sweepGoesByTheCaller) {
+		now = min(now, b.clock())
+	}
 	for id := range b.records {
 		if _, err := b.read(id); err != nil && b.is(unreadableIsSwept) {
 			delete(b.records, id)
@@ -230,6 +233,20 @@ func (b *reference) sweep(now perdure.Millis, limit int) (expired int, more bool
 	for _, r := range due {
 		delete(b.records, r.ID)
 		b.wrote(r.ID)
+		if b.lingers(&r, now) {
+			session := r
+			r = r.Lapse()
+			if b.is(lapseKeepsTheVersion) {
+				r.Version = session.Version
+			}
+			b.write(r)
+			if b.is(lapseIsAnEnd) {
+				b.tell(perdure.Deleted, perdure.ReasonExpired, r)
+			}
+			expired++
+			b.tell(perdure.Expired, perdure.ReasonExpired, r)
+			continue
+		}
 		if r.Kind == perdure.KindSession || b.is(sweepExpiresTheEnded) {
 			expired++
 			b.tell(perdure.Expired, perdure.ReasonExpired, r)
@@ -239,6 +256,23 @@ func (b *reference) sweep(now perdure.Millis, limit int) (expired int, more bool
 		}
 	}
 	return expired, more
+}
+
+// lingers reports whether a session leaves a tombstone.
+func (b *reference) lingers(r *perdure.Record, now perdure.Millis) bool {
+	minted := r.Kind == perdure.KindSession && len(r.ID) == 32 && r.ID[24] == '-'
+	_, really := perdure.OutageTime(r.ID)
+	switch {
+	case b.is(sweepForgetsPromises) && r.Promised > r.Expiry, b.is(sweepForgetsTheMinted) && minted:
+		return false
+	case b.is(sweepMistakesTheMinted) && minted && !really, b.is(sweepLeavesAll) && r.Kind == perdure.KindSession:
+		return true
+	case b.is(sweepMindsNoLeaving) && minted && r.Promised == 0:
+		return true
+	case b.is(lapsesMindNoHorizon) && r.Kind == perdure.KindSession && r.Promised > r.Expiry:
+		return true
+	}
+	return r.Lingers(now, skew)
 }
 
 func (b *reference) isDue(r perdure.Record, now perdure.Millis) bool {
