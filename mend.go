@@ -1,0 +1,187 @@
+package perdure
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"slices"
+)
+
+// Mender sets right what was stamped while no store could say that the clock was
+// wrong. What the clocks of Nodes have issued is moved by how far they were off.
+// Whatever is still ahead of Now, because a clock was off by nobody knows how much,
+// comes to lie at Now, in the order that it had.
+//
+// All records are shown to Look first, then each goes through Mend.
+type Mender struct {
+	// Codec opens and seals bodies. Defaults to plain bodies.
+	Codec Codec
+	// Now is the time by the clock of the store that all share.
+	Now Millis
+	// Ahead is how far the clocks of Nodes were ahead of that; below zero, behind.
+	Ahead Millis
+	// Nodes are the node ids of clocks that were off by Ahead. Defaults to none.
+	Nodes map[uint32]bool
+	// Accessed are the ids whose last access those clocks have noted, and when by
+	// them. Defaults to none.
+	Accessed map[string]Millis
+
+	future []Version // of all records, as Ahead leaves them; sorted
+	sorted bool
+	node   uint32 // of versions that are moved: none is like one that a clock has issued
+}
+
+// Look takes in what is ahead of Now. It returns an ErrFormat for a body that cannot
+// be read.
+func (m *Mender) Look(r Record) error {
+	_, err := m.restamp(r, func(v Version) Version {
+		if moved := m.shifted(v); moved.Millis() > m.Now {
+			m.future = append(m.future, moved)
+		}
+		return v
+	})
+	return err
+}
+
+// Mend is the record as clocks that were right would have stamped it. Its length of
+// life, its horizon and its last access move along with its birth. It returns an
+// ErrFormat for a body that cannot be read.
+func (m *Mender) Mend(r Record) (Record, error) {
+	if !m.sorted {
+		slices.SortFunc(m.future, Version.Compare)
+		m.future, m.sorted = slices.Compact(m.future), true
+	}
+	mended, err := m.restamp(r, m.right)
+	if err != nil {
+		return r, err
+	}
+	if at, ok := m.Accessed[r.ID]; ok && mended.Born == r.Born {
+		right := at - m.Ahead
+		if r.LastAccess > at {
+			right = max(right, r.LastAccess) // it was not moved back
+		}
+		mended.LastAccess = right
+	}
+	mended.LastAccess = min(mended.LastAccess, max(m.Now, mended.Born.Millis()))
+	return mended, nil
+}
+
+// Wrong reports whether the clock that issued the version is known to have been off,
+// or must have been.
+func (m *Mender) Wrong(v Version) bool { return m.Nodes[v.Node] || v.Millis() > m.Now }
+
+func (m *Mender) shifted(v Version) Version {
+	if m.Nodes[v.Node] {
+		v.Time -= uint64(m.Ahead) << 16 // also below zero
+		v.Node ^= m.mark()
+	}
+	return v
+}
+
+// right is the version as a clock that was right would have issued it.
+func (m *Mender) right(v Version) Version {
+	if v = m.shifted(v); v.Millis() <= m.Now {
+		return v
+	}
+	place, _ := slices.BinarySearchFunc(m.future, v, Version.Compare)
+	return Version{Time: uint64(m.Now)<<16 + uint64(place), Node: m.mark()}
+}
+
+func (m *Mender) mark() uint32 {
+	for m.node == 0 {
+		var b [4]byte
+		rand.Read(b[:]) // never fails: it ends the program instead
+		m.node = binary.BigEndian.Uint32(b[:])
+	}
+	return m.node
+}
+
+// restamp is the record with f of each version in it. A record without one that is
+// wrong is returned unopened: its own version is the latest of all in it.
+func (m *Mender) restamp(r Record, f func(Version) Version) (Record, error) {
+	if !m.Wrong(r.Version) && !m.Wrong(r.Born) {
+		return r, nil
+	}
+	keep := func(v Version) Version {
+		if v.IsZero() {
+			return v
+		}
+		return f(v)
+	}
+	was := r
+	r.Version, r.Born = keep(was.Version), keep(was.Born)
+	switch r.Kind {
+	case KindEpoch:
+		return restampedEpoch(was, r, keep)
+	case KindTombstone:
+		return m.tombstone(was, r, f)
+	}
+	return m.session(was, r, keep)
+}
+
+// moved is a point in time that a record reckons from a version; none stays none.
+func moved(at Millis, from, to Version) Millis {
+	if at == 0 {
+		return 0
+	}
+	return max(at+to.Millis()-from.Millis(), 1)
+}
+
+func restampedEpoch(was, r Record, f func(Version) Version) (Record, error) {
+	e, err := decodeEpoch(was)
+	if err != nil {
+		return was, err
+	}
+	e.at = f(e.at)
+	for root, floor := range e.except {
+		e.except[root] = f(floor)
+	}
+	for _, at := range []*Millis{&r.Expiry, &r.Horizon, &r.LastAccess} {
+		*at = moved(*at, was.Version, r.Version)
+	}
+	r.Body = e.encode()
+	return r, nil
+}
+
+// tombstone restamps what a rotation keeps, too. The times of a session that nobody
+// knew are reckoned from its end.
+func (m *Mender) tombstone(was, r Record, f func(Version) Version) (Record, error) {
+	from, to := was.Born, r.Born
+	if from.IsZero() {
+		from, to = was.Version, r.Version
+	}
+	for _, at := range []*Millis{&r.Expiry, &r.Horizon, &r.LastAccess} {
+		*at = moved(*at, from, to)
+	}
+	rotated, err := decodeRotation(was)
+	if err != nil || !rotated.kept.Exists() {
+		return r, err
+	}
+	if rotated.kept, err = m.restamp(rotated.kept, f); err != nil {
+		return was, err
+	}
+	r.Body = rotated.encode()
+	return r, nil
+}
+
+func (m *Mender) session(was, r Record, f func(Version) Version) (Record, error) {
+	codec := m.Codec
+	if codec == nil {
+		codec = plainCodec{}
+	}
+	c, err := openContent(&was, codec)
+	if err != nil {
+		return was, err
+	}
+	ends := c.version(fieldExpiry, was.Born)
+	for i := range c.changes {
+		c.changes[i].version = f(c.changes[i].version)
+	}
+	r.Horizon = moved(was.Horizon, was.Born, r.Born)
+	r.LastAccess = moved(was.LastAccess, was.Born, r.Born)
+	r.Expiry = min(moved(was.Expiry, ends, f(ends)), r.Horizon)
+	if r.Version == was.Version && r.Born == was.Born {
+		return was, nil
+	}
+	r.Body, err = seal(codec, r, c.encode())
+	return r, err
+}
