@@ -38,7 +38,7 @@ func (b *Backend) fill(batches []perdure.Batch, group []int) call {
 	slices.SortStableFunc(group, func(i, j int) int {
 		return cmp.Or(strings.Compare(string(record(i).User), string(record(j).User)), cmp.Compare(record(i).Expiry, record(j).Expiry))
 	})
-	today := now()
+	today := b.now()
 	partition := perdure.PartitionOf(record(group[0]).ID)
 	own := &b.keys.partitions[partition]
 	args := make([]string, 0, 5+7*len(group))
