@@ -132,4 +132,3 @@ func (b *Backend) Close() error {
 	b.near.clear()
 	return nil
 }
-
