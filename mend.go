@@ -1,15 +1,16 @@
 package perdure
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"slices"
 )
 
 // Mender sets right what was stamped while no store could say that the clock was
-// wrong. What the clocks of Nodes have issued is moved by how far they were off.
-// Whatever is still ahead of Now, because a clock was off by nobody knows how much,
-// comes to lie at Now, in the order that it had.
+// wrong. What the clocks of Nodes have issued is moved by how far they were off. What
+// those of Adrift have issued, and whatever else is ahead of Since, was off by nobody
+// knows how much: it comes to lie at Since, in the order that it had.
 //
 // All records are shown to Look first, then each goes through Mend.
 type Mender struct {
@@ -17,15 +18,22 @@ type Mender struct {
 	Codec Codec
 	// Now is the time by the clock of the store that all share.
 	Now Millis
+	// Since is when, by that clock, those of Nodes began: what others have issued
+	// they have issued before. Defaults to Now.
+	Since Millis
 	// Ahead is how far the clocks of Nodes were ahead of that; below zero, behind.
 	Ahead Millis
 	// Nodes are the node ids of clocks that were off by Ahead. Defaults to none.
 	Nodes map[uint32]bool
+	// Adrift are the node ids of clocks of which nobody knows how they went. Defaults
+	// to none.
+	Adrift map[uint32]bool
 	// Accessed are the ids whose last access those clocks have noted, and when by
 	// them. Defaults to none.
 	Accessed map[string]Millis
 
-	future []Version // of all records, as Ahead leaves them; sorted
+	older  []Version // what is to lie at Since, of all records
+	newer  []Version // what is to lie at Now
 	sorted bool
 	node   uint32 // of versions that are moved: none is like one that a clock has issued
 }
@@ -34,8 +42,11 @@ type Mender struct {
 // be read.
 func (m *Mender) Look(r Record) error {
 	_, err := m.restamp(r, func(v Version) Version {
-		if moved := m.shifted(v); moved.Millis() > m.Now {
-			m.future = append(m.future, moved)
+		switch own := m.Nodes[v.Node]; {
+		case own && m.shifted(v).Millis() > m.Now:
+			m.newer = append(m.newer, m.shifted(v))
+		case !own && m.unplaced(v):
+			m.older = append(m.older, v)
 		}
 		return v
 	})
@@ -47,8 +58,11 @@ func (m *Mender) Look(r Record) error {
 // ErrFormat for a body that cannot be read.
 func (m *Mender) Mend(r Record) (Record, error) {
 	if !m.sorted {
-		slices.SortFunc(m.future, Version.Compare)
-		m.future, m.sorted = slices.Compact(m.future), true
+		for _, all := range []*[]Version{&m.older, &m.newer} {
+			slices.SortFunc(*all, Version.Compare)
+			*all = slices.Compact(*all)
+		}
+		m.sorted = true
 	}
 	mended, err := m.restamp(r, m.right)
 	if err != nil {
@@ -65,25 +79,38 @@ func (m *Mender) Mend(r Record) (Record, error) {
 	return mended, nil
 }
 
-// Wrong reports whether the clock that issued the version is known to have been off,
-// or must have been.
-func (m *Mender) Wrong(v Version) bool { return m.Nodes[v.Node] || v.Millis() > m.Now }
+// wrong reports whether the clock that issued the version may have been off.
+func (m *Mender) wrong(v Version) bool { return m.Nodes[v.Node] || m.unplaced(v) }
 
+// unplaced reports whether nobody knows when the version was issued.
+func (m *Mender) unplaced(v Version) bool { return m.Adrift[v.Node] || v.Millis() > m.since() }
+
+func (m *Mender) since() Millis { return cmp.Or(m.Since, m.Now) }
+
+// shifted is a version of Nodes, moved by how far they were off.
 func (m *Mender) shifted(v Version) Version {
-	if m.Nodes[v.Node] {
-		v.Time -= uint64(m.Ahead) << 16 // also below zero
-		v.Node ^= m.mark()
-	}
+	v.Time -= uint64(m.Ahead) << 16 // also below zero
+	v.Node ^= m.mark()
 	return v
 }
 
 // right is the version as a clock that was right would have issued it.
 func (m *Mender) right(v Version) Version {
-	if v = m.shifted(v); v.Millis() <= m.Now {
-		return v
+	switch {
+	case m.Nodes[v.Node]:
+		if v = m.shifted(v); v.Millis() > m.Now {
+			return m.placed(v, m.newer, m.Now)
+		}
+	case m.unplaced(v):
+		return m.placed(v, m.older, m.since())
 	}
-	place, _ := slices.BinarySearchFunc(m.future, v, Version.Compare)
-	return Version{Time: uint64(m.Now)<<16 + uint64(place), Node: m.mark()}
+	return v
+}
+
+// placed is the version right before a time, in the order of all that come to lie there.
+func (m *Mender) placed(v Version, all []Version, at Millis) Version {
+	n, _ := slices.BinarySearchFunc(all, v, Version.Compare)
+	return Version{Time: uint64(at)<<16 - uint64(len(all)-n), Node: m.mark()}
 }
 
 func (m *Mender) mark() uint32 {
@@ -95,10 +122,10 @@ func (m *Mender) mark() uint32 {
 	return m.node
 }
 
-// restamp is the record with f of each version in it. A record without one that is
-// wrong is returned unopened: its own version is the latest of all in it.
+// restamp is the record with f of each version in it. A record without one that may
+// be wrong is returned unopened: its own version is the latest of all in it.
 func (m *Mender) restamp(r Record, f func(Version) Version) (Record, error) {
-	if !m.Wrong(r.Version) && !m.Wrong(r.Born) {
+	if !m.wrong(r.Version) && !m.wrong(r.Born) {
 		return r, nil
 	}
 	keep := func(v Version) Version {

@@ -104,6 +104,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if b.journal, err = openJournal(&opts, b.clock); err != nil {
 		return nil, errors.Join(err, b.mirror.Close())
 	}
+	b.time.adrift = b.journal.readAdrift()
 	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet"})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()

@@ -26,6 +26,7 @@ type clockwork struct {
 	mu       sync.Mutex
 	nodes    map[uint32]bool
 	accessed map[string]perdure.Millis
+	adrift   map[uint32]bool // of processes that are gone, which nobody told the time
 }
 
 func newClockwork(machine func() time.Time) *clockwork {
@@ -46,27 +47,39 @@ func (c *clockwork) Now() time.Time {
 // told reports whether the front store has told the time yet.
 func (c *clockwork) told() bool { return c.front.Load() != nil }
 
-// stamped notes which clocks stamp what is written before the front store has told
-// the time. What is merged was stamped elsewhere.
-func (c *clockwork) stamped(batches ...perdure.Batch) {
-	if c.told() {
+// note takes down which clock stamps a write before the front store has told the
+// time, and whether that is news. What is merged was stamped elsewhere.
+func (c *clockwork) note(w *perdure.Write) (news bool) {
+	r := &w.Record
+	if w.Op == perdure.OpTouch || w.Op == perdure.OpPut && w.Base.IsZero() && r.Kind == perdure.KindSession && w.Reason != perdure.ReasonMerged {
+		c.accessed[r.ID] = max(c.accessed[r.ID], r.LastAccess)
+	}
+	if w.Op == perdure.OpTouch || w.Reason == perdure.ReasonMerged || c.nodes[r.Version.Node] {
+		return false
+	}
+	c.nodes[r.Version.Node] = true
+	return true
+}
+
+// stamped notes what is about to be written to the journal.
+func (b *Backend) stamped(batches ...perdure.Batch) {
+	if b.time.told() {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	b.time.mu.Lock()
+	defer b.time.mu.Unlock()
+	news := false
 	for _, batch := range batches {
 		for i := range batch {
-			w := &batch[i]
-			switch r := &w.Record; {
-			case w.Op == perdure.OpTouch:
-				c.accessed[r.ID] = max(c.accessed[r.ID], r.LastAccess)
-			case w.Reason != perdure.ReasonMerged:
-				c.nodes[r.Version.Node] = true
-				if w.Op == perdure.OpPut && w.Base.IsZero() && r.Kind == perdure.KindSession {
-					c.accessed[r.ID] = max(c.accessed[r.ID], r.LastAccess)
-				}
-			}
+			news = b.time.note(&batch[i]) || news
 		}
+	}
+	if !news {
+		return
+	}
+	b.time.nodes[b.clock.Tick().Node] = true // what this backend merges, it stamps itself
+	if err := b.journal.writeAdrift(b.time.nodes); err != nil {
+		b.opts.Logger.Error("it could not be noted that nobody has told this process the time: after a restart in this outage its stamps are taken for right", "error", err)
 	}
 }
 
@@ -119,10 +132,9 @@ func (b *Backend) reached(front perdure.Backend) {
 func (b *Backend) mendJournal(ctx context.Context, now time.Time, ahead time.Duration) error {
 	b.time.mu.Lock()
 	defer b.time.mu.Unlock()
-	b.time.nodes[b.clock.Tick().Node] = true // what this backend merges, it stamps itself
 	m := &perdure.Mender{
-		Codec: b.opts.Codec, Now: perdure.MillisOf(now), Ahead: perdure.Millis(ahead.Milliseconds()),
-		Nodes: b.time.nodes, Accessed: b.time.accessed,
+		Codec: b.opts.Codec, Now: perdure.MillisOf(now), Since: perdure.MillisOf(b.time.opened.Add(-ahead)), Ahead: perdure.Millis(ahead.Milliseconds()),
+		Nodes: b.time.nodes, Accessed: b.time.accessed, Adrift: b.time.adrift,
 	}
 	for page, err := range pages(ctx, b.journal.Backend) {
 		if err != nil {
@@ -140,8 +152,8 @@ func (b *Backend) mendJournal(ctx context.Context, now time.Time, ahead time.Dur
 			return err
 		}
 	}
-	b.time.nodes, b.time.accessed = nil, nil
-	return nil
+	b.time.nodes, b.time.accessed, b.time.adrift = nil, nil, nil
+	return b.journal.dropAdrift()
 }
 
 func (b *Backend) mendPage(ctx context.Context, m *perdure.Mender, records []perdure.Record) error {

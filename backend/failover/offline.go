@@ -101,7 +101,7 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 		return results, nil
 	}
 	for _, p := range plans {
-		b.time.stamped(p.batch)
+		b.stamped(p.batch)
 	}
 	applied, err := b.journal.Apply(ctx, all)
 	for _, p := range plans {

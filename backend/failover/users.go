@@ -118,7 +118,7 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 			if err := b.timely(st, epoch); err != nil {
 				return perdure.UserRemoved{}, err
 			}
-			b.time.stamped(epoch)
+			b.stamped(epoch)
 			removed, err := b.journal.RemoveUser(ctx, continued(r, journalPage))
 			b.journal.ends.add(r.Epoch.ID) // an error may come after the write
 			if err != nil {
