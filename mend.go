@@ -43,7 +43,7 @@ type Mender struct {
 func (m *Mender) Look(r Record) error {
 	_, err := m.restamp(r, func(v Version) Version {
 		switch own := m.Nodes[v.Node]; {
-		case own && m.shifted(v).Millis() > m.Now:
+		case own && m.late(m.shifted(v)):
 			m.newer = append(m.newer, m.shifted(v))
 		case !own && m.unplaced(v):
 			m.older = append(m.older, v)
@@ -87,8 +87,15 @@ func (m *Mender) unplaced(v Version) bool { return m.Adrift[v.Node] || v.Millis(
 
 func (m *Mender) since() Millis { return cmp.Or(m.Since, m.Now) }
 
+// late reports whether a version of Nodes, moved, is too late all the same: that of a
+// change to what a clock further ahead had stamped. A second is within measure.
+func (m *Mender) late(v Version) bool { return v.Millis() > m.Now+1000 }
+
 // shifted is a version of Nodes, moved by how far they were off.
 func (m *Mender) shifted(v Version) Version {
+	if m.Ahead == 0 {
+		return v
+	}
 	v.Time -= uint64(m.Ahead) << 16 // also below zero
 	v.Node ^= m.mark()
 	return v
@@ -98,7 +105,7 @@ func (m *Mender) shifted(v Version) Version {
 func (m *Mender) right(v Version) Version {
 	switch {
 	case m.Nodes[v.Node]:
-		if v = m.shifted(v); v.Millis() > m.Now {
+		if v = m.shifted(v); m.late(v) {
 			return m.placed(v, m.newer, m.Now)
 		}
 	case m.unplaced(v):

@@ -108,6 +108,9 @@ func (b *Backend) timely(st *status, batch perdure.Batch) error {
 // machine's does.
 func (b *Backend) Now() time.Time { return b.time.Now() }
 
+// rightWithin is how far a clock may be off and what it stamps stays as it is.
+const rightWithin = time.Second
+
 // reached takes the time from a front store that was reached for the first time, and
 // sets right what was stamped before. The caller holds the gate: nobody stamps
 // anything in between.
@@ -115,7 +118,9 @@ func (b *Backend) reached(front perdure.Backend) {
 	now := perdure.TimeOf(front, b.time.machine)
 	if !b.time.told() {
 		ahead := b.time.Now().Sub(now())
-		if ahead.Abs() > time.Second {
+		if ahead.Abs() < rightWithin {
+			ahead = 0
+		} else {
 			b.opts.Logger.Warn("the clock of this machine was wrong at the start; what was stamped since is set right", "ahead", ahead.Round(time.Millisecond))
 		}
 		if err := b.mendJournal(b.life, now(), ahead); err != nil {
