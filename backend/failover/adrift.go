@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -48,14 +49,18 @@ func (j *journal) readAdrift() map[uint32]bool {
 		if dir == "" || err != nil {
 			continue
 		}
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if node, err := strconv.ParseUint(lines.Text(), 16, 32); err == nil && len(lines.Text()) == 8 {
-				nodes[uint32(node)] = true
-			}
-		}
+		parseAdrift(f, nodes)
 		f.Close()
 	}
 	return nodes
+}
+
+func parseAdrift(file io.Reader, nodes map[uint32]bool) {
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if node, err := strconv.ParseUint(lines.Text(), 16, 32); err == nil && len(lines.Text()) == 8 {
+			nodes[uint32(node)] = true
+		}
+	}
 }
 
 // dropAdrift removes the files.
