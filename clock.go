@@ -20,6 +20,27 @@ func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 // MillisOf rounds t down to the millisecond.
 func MillisOf(t time.Time) Millis { return Millis(t.UnixMilli()) }
 
+// Timekeeper is implemented by a backend that knows the time by the clock of the
+// store that all share. What is stamped and what is judged goes by that clock: that
+// of one machine may be wrong for a while, and then right again.
+type Timekeeper interface {
+	// Now is that time, as far as this process knows it. It is asked in every call:
+	// it takes no lock, makes no round trip, and goes on while the store is away.
+	Now() time.Time
+}
+
+// TimeOf is the clock to go by with a backend: that of its store, or, if neither it
+// nor what it wraps is a Timekeeper, the machine's (nil means time.Now).
+func TimeOf(b Backend, machine func() time.Time) func() time.Time {
+	if keeper, ok := As[Timekeeper](b); ok {
+		return keeper.Now
+	}
+	if machine == nil {
+		return time.Now
+	}
+	return machine
+}
+
 // Clock is a hybrid logical clock: close to physical time, never behind a
 // version it has issued or was shown. It is safe for concurrent use.
 //

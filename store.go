@@ -36,7 +36,9 @@ type Options struct {
 	Auditor Auditor
 	// Recorder measures. Defaults to none.
 	Recorder Recorder
-	// Now is the clock. Defaults to time.Now.
+	// Now is this machine's clock. It dates what an Auditor and a Recorder are
+	// told, and stamps and judges sessions if the backend is no Timekeeper.
+	// Defaults to time.Now.
 	Now func() time.Time
 	// Logger hears of trouble in the background. Defaults to none.
 	Logger *slog.Logger
@@ -113,7 +115,7 @@ func New(backend Backend, options Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: o, backend: backend, clock: NewClock(o.Now), watched: o.Auditor != nil || o.Recorder != nil}
+	s := &Store{options: o, backend: backend, clock: NewClock(TimeOf(backend, o.Now)), watched: o.Auditor != nil || o.Recorder != nil}
 	s.merger = Merger{Backend: backend, Clock: s.clock, Codec: o.Codec}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop

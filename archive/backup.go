@@ -47,7 +47,7 @@ type BackupOptions struct {
 	// Progress is called after every page, by the caller of Backup. Defaults to
 	// none.
 	Progress func(Progress)
-	// Now is the clock. Defaults to time.Now.
+	// Now is the clock. Defaults to that of the store, or, if it has none, to time.Now.
 	Now func() time.Time
 }
 
@@ -95,7 +95,7 @@ func Backup(ctx context.Context, backend perdure.Backend, out io.Writer, o Backu
 		o.PageSize = defaultPageSize
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = perdure.TimeOf(backend, nil)
 	}
 	if o.PageSize < 0 {
 		return Summary{}, invalid("PageSize", "is %d; it must be above zero", o.PageSize)

@@ -29,7 +29,7 @@ type RestoreOptions struct {
 	// Progress is called after every batch, by one goroutine at a time. Defaults
 	// to none.
 	Progress func(Progress)
-	// Now is the clock. Defaults to time.Now.
+	// Now is the clock. Defaults to that of the store, or, if it has none, to time.Now.
 	Now func() time.Time
 }
 
@@ -91,7 +91,7 @@ func (f *File) Restore(ctx context.Context, into *perdure.Merger, o RestoreOptio
 		o.Workers = 1
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = perdure.TimeOf(into.Backend, nil)
 	}
 	start := o.Now()
 	r := restore{RestoreOptions: o, into: into, done: Restored{DryRun: o.DryRun}}

@@ -25,15 +25,17 @@ type relay struct {
 type target struct {
 	perdure.Backend
 	mark string
+	now  func() time.Time // by its clock
 }
 
 // errSwitched is that of a cursor from before a switch.
 var errSwitched = fmt.Errorf("%w: the sessions have moved to another store since: begin again", perdure.ErrUnavailable)
 
 var (
-	_ perdure.Backend   = (*relay)(nil)
-	_ perdure.Inspector = (*relay)(nil)
-	_ perdure.Minter    = (*relay)(nil)
+	_ perdure.Backend    = (*relay)(nil)
+	_ perdure.Inspector  = (*relay)(nil)
+	_ perdure.Minter     = (*relay)(nil)
+	_ perdure.Timekeeper = (*relay)(nil)
 )
 
 func newRelay(backend perdure.Backend, address string) *relay {
@@ -47,8 +49,11 @@ func newRelay(backend perdure.Backend, address string) *relay {
 func (r *relay) turn(backend perdure.Backend, address string) *target {
 	hash := fnv.New32a()
 	hash.Write([]byte(address))
-	return r.current.Swap(&target{Backend: backend, mark: fmt.Sprintf("%08x.", hash.Sum32())})
+	return r.current.Swap(&target{Backend: backend, mark: fmt.Sprintf("%08x.", hash.Sum32()), now: perdure.TimeOf(backend, nil)})
 }
+
+// Now is the time by the clock of the backend that calls go to now.
+func (r *relay) Now() time.Time { return r.current.Load().now() }
 
 // Unwrap is the backend that calls go to now.
 func (r *relay) Unwrap() perdure.Backend { return r.current.Load().Backend }

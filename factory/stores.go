@@ -151,7 +151,7 @@ func (s *Stores) Restore(ctx context.Context, name string, f *archive.File, o ar
 	if err != nil {
 		return archive.Restored{}, err
 	}
-	return f.Restore(ctx, &perdure.Merger{Backend: i.Backend(), Clock: perdure.NewClock(nil)}, o)
+	return f.Restore(ctx, &perdure.Merger{Backend: i.Backend(), Clock: perdure.NewClock(perdure.TimeOf(i.Backend(), nil))}, o)
 }
 
 // Condition says how well a store is.

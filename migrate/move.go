@@ -49,6 +49,7 @@ func newMove(from Source, to perdure.Backend, o Options) (*move, error) {
 	if err := o.check(from); err != nil {
 		return nil, err
 	}
+	o.goBy(to)
 	m := &move{Options: o, from: from, to: to, filter: o.Filter.matcher(), pace: newPace(o.Rate), tally: &tally{most: o.MaxErrors}}
 	if s, ok := from.(store); ok {
 		m.backs = s.Backend

@@ -66,7 +66,8 @@ type Reading struct {
 	Progress func(Progress)
 	// ProgressInterval is how often. Defaults to one second.
 	ProgressInterval time.Duration
-	// Now is the clock. Defaults to time.Now.
+	// Now is the clock. Defaults to that of the store that is written to or compared
+	// with, or, if it has none, to time.Now.
 	Now func() time.Time
 }
 
@@ -80,6 +81,13 @@ const (
 	defaultErrors   = 100
 )
 
+// goBy sets the clock, unless it is given.
+func (r *Reading) goBy(to perdure.Backend) {
+	if r.Now == nil {
+		r.Now = perdure.TimeOf(to, nil)
+	}
+}
+
 // check fills in the defaults. It returns a perdure.ErrInvalid that names the
 // field.
 func (r *Reading) check() error {
@@ -89,9 +97,6 @@ func (r *Reading) check() error {
 	setDefault(&r.Timeout, defaultTimeout)
 	setDefault(&r.Patience, defaultPatience)
 	setDefault(&r.ProgressInterval, time.Second)
-	if r.Now == nil {
-		r.Now = time.Now
-	}
 	switch {
 	case r.BatchSize < 1 || r.BatchSize > maxBatch:
 		return invalid("BatchSize", "is %d; 1 to %d are allowed", r.BatchSize, maxBatch)

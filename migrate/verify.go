@@ -62,6 +62,7 @@ type comparison struct {
 }
 
 func newComparison(from Source, to perdure.Backend, o VerifyOptions) *comparison {
+	o.goBy(to)
 	v := &comparison{VerifyOptions: o, from: from, to: to, filter: o.Filter.matcher(), found: newFindings(o.MaxErrors)}
 	v.differs = v.found.differ
 	v.refused = func(failures []Failure) {

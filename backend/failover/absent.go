@@ -48,8 +48,8 @@ func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, h
 		return stored, nil
 	}
 	b.contested.add(held.ID)
-	merged, err := b.merger(front).Merge(ctx, b.restamped([]perdure.Record{held})[0])
-	switch {
+	merged := b.merge(ctx, front, held)[0]
+	switch err := merged.Err; {
 	case refusal(err) && rotated(&stored, &held):
 		return stored, nil
 	case refusal(err):

@@ -31,7 +31,8 @@ import (
 // Backend implements perdure.Backend. It is safe for concurrent use. Make one
 // with Open.
 type Backend struct {
-	opts    Options
+	opts    Options // its Now is that of time
+	time    *clockwork
 	clock   *perdure.Clock
 	mirror  *mirror
 	journal *journal
@@ -53,7 +54,6 @@ type Backend struct {
 	// have failed.
 	journalFails    atomic.Bool
 	journalFailures atomic.Int64
-	ahead           atomic.Int64 // nanoseconds that this process's clock was ahead of the front store's
 	doubts          atomic.Pointer[string]
 	connections     atomic.Uint64          // of the front store, when its history was looked at
 	cursor          atomic.Pointer[string] // how far the mirror has followed
@@ -83,8 +83,9 @@ type status struct {
 }
 
 var (
-	_ perdure.Backend   = (*Backend)(nil)
-	_ perdure.Inspector = (*Backend)(nil)
+	_ perdure.Backend    = (*Backend)(nil)
+	_ perdure.Inspector  = (*Backend)(nil)
+	_ perdure.Timekeeper = (*Backend)(nil)
 )
 
 // Open makes a backend. A front store that is absent is an outage: the error is
@@ -94,13 +95,16 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{opts: opts, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1)}
+	clockwork := newClockwork(opts.Now)
+	opts.Now = clockwork.Now
+	b := &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1)}
 	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
 		return nil, err
 	}
 	if b.journal, err = openJournal(&opts, b.clock); err != nil {
 		return nil, errors.Join(err, b.mirror.Close())
 	}
+	b.time.adrift = b.journal.readAdrift()
 	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet"})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()

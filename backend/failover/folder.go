@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/local"
@@ -14,9 +15,12 @@ import (
 // maxFolders bounds the processes that share a directory.
 const maxFolders = 256
 
+// anySkew has a journal take what is stamped by any clock: it is mended later.
+const anySkew = 200 * 365 * 24 * time.Hour
+
 func openLocal(o *Options, dir string) (*local.Backend, error) {
 	return local.Open(local.Options{
-		Dir: dir, MaxBytes: o.MaxJournalBytes, MaxClockSkew: o.MaxClockSkew, FeedLength: 1, LockWait: -1, Now: o.Now, Logger: o.Logger,
+		Dir: dir, MaxBytes: o.MaxJournalBytes, MaxClockSkew: anySkew, FeedLength: 1, LockWait: -1, Now: o.Now, Logger: o.Logger,
 	})
 }
 

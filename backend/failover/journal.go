@@ -73,6 +73,13 @@ func (j *journal) age() time.Duration {
 	return max(0, j.now().Sub(time.UnixMilli(oldest)))
 }
 
+// shift moves the clock of the oldest entry.
+func (j *journal) shift(by time.Duration) {
+	if oldest := j.oldest.Load(); oldest != 0 {
+		j.oldest.CompareAndSwap(oldest, oldest+by.Milliseconds())
+	}
+}
+
 // noted starts the clock of the oldest entry.
 func (j *journal) noted() { j.oldest.CompareAndSwap(0, j.now().UnixMilli()) }
 

@@ -123,4 +123,7 @@ func (m *mirror) age() time.Duration {
 	return max(0, m.now().Sub(time.UnixMilli(m.synced.Load())))
 }
 
+// shift moves the time at which it was last in step.
+func (m *mirror) shift(by time.Duration) { m.synced.Add(by.Milliseconds()) }
+
 func (m *mirror) inStep() { m.synced.Store(m.now().UnixMilli()) }

@@ -11,12 +11,6 @@ import (
 	"github.com/perdure/perdure"
 )
 
-// Clocked is implemented by a front store that has a clock of its own.
-type Clocked interface {
-	// ClockOffset is how far that is ahead of this machine's.
-	ClockOffset(ctx context.Context) (time.Duration, error)
-}
-
 // steady is how many probes in a row must succeed before an outage is over.
 const steady = 2
 
@@ -51,7 +45,6 @@ func (b *Backend) monitor(ctx context.Context) {
 			b.setReadable(readable)
 			continue
 		}
-		b.checkClock(ctx, st.front)
 		if well++; st.state == Healthy {
 			b.checkUp(ctx, st)
 		} else if well >= steady {
@@ -101,6 +94,7 @@ func (b *Backend) connect(ctx context.Context) error {
 	}
 	b.gate.Lock()
 	defer b.gate.Unlock()
+	b.reached(front)
 	next := *b.status.Load()
 	next.front = front
 	b.status.Store(&next)
@@ -129,19 +123,6 @@ func (b *Backend) examine(ctx context.Context, front perdure.Backend) (readable 
 	}()
 	err = b.probe(ctx, front)
 	return <-reads == nil, err
-}
-
-// checkClock measures how far the clock of this process is ahead.
-func (b *Backend) checkClock(ctx context.Context, front perdure.Backend) {
-	clocked, ok := front.(Clocked)
-	if !ok {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
-	defer cancel()
-	if offset, err := clocked.ClockOffset(ctx); err == nil {
-		b.ahead.Store(int64(time.Until(b.opts.Now()) - offset))
-	}
 }
 
 // confirm follows up a failed call: where a probe fails too the backend is

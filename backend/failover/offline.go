@@ -3,7 +3,6 @@ package failover
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -79,7 +78,7 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 			results[i] = b.minted(ctx, st, batch[0].Record.ID)
 			continue
 		}
-		if results[i].Err = b.mergeable(&batch[0]); results[i].Err != nil {
+		if results[i].Err = b.timely(st, batch); results[i].Err != nil {
 			continue
 		}
 		p, err := b.plan(ctx, st, batch)
@@ -100,6 +99,9 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 	}
 	if len(all) == 0 {
 		return results, nil
+	}
+	for _, p := range plans {
+		b.stamped(p.batch)
 	}
 	applied, err := b.journal.Apply(ctx, all)
 	for _, p := range plans {
@@ -284,15 +286,6 @@ func (b *Backend) seed(ctx context.Context, st *status, seeds *[]perdure.Batch, 
 	}
 	*seeds = append(*seeds, perdure.Batch{w})
 	return true, nil
-}
-
-// mergeable says whether a write of this process's clock could be merged later.
-func (b *Backend) mergeable(w *perdure.Write) error {
-	ahead := time.Duration(b.ahead.Load())
-	if w.Op != perdure.OpPut || ahead <= b.opts.MaxClockSkew {
-		return nil
-	}
-	return fmt.Errorf("%w: the clock of this machine is %v ahead of the session store's; set it right", perdure.ErrSkew, ahead.Round(time.Second))
 }
 
 // writable says whether the journal may grow.

@@ -104,13 +104,15 @@ type Options struct {
 	LossWindow time.Duration
 
 	// MaxClockSkew is the bound on the difference of clocks that the front store
-	// has. A process that was found to be further ahead takes no writes in an
-	// outage that could not be merged. Defaults to perdure.DefaultMaxClockSkew.
+	// has: how much longer than its horizon a tombstone counts. Defaults to
+	// perdure.DefaultMaxClockSkew.
 	MaxClockSkew time.Duration
 
 	// Codec opens and seals bodies, to merge them. Defaults to plain bodies.
 	Codec perdure.Codec
-	// Now tells the time. Defaults to time.Now.
+	// Now is this machine's clock: all goes by it if the front store is no
+	// perdure.Timekeeper. Else it is read once, at the start, for the time until
+	// the front store is reached. Defaults to time.Now.
 	Now func() time.Time
 	// Notify is told of each transition, in order, and must not block.
 	// Defaults to none.

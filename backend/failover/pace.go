@@ -56,7 +56,7 @@ func (b *Backend) mergeAll(ctx context.Context, front perdure.Backend, records [
 		step := records[:min(len(records), recoveryStep)]
 		records = records[len(step):]
 		began := time.Now()
-		merged := b.merger(front).MergeAll(ctx, b.restamped(step))
+		merged := b.merge(ctx, front, step...)
 		ended := time.Now()
 		err := show(step, merged)
 		for i := range merged {

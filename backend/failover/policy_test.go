@@ -110,47 +110,6 @@ func TestReLogin(t *testing.T) {
 	n.want(t, false, kept, out)
 }
 
-// early has a clock that is behind this machine's.
-type early struct{ cable }
-
-func (early) ClockOffset(context.Context) (time.Duration, error) { return -2 * time.Minute, nil }
-
-// TestAClockTooFarAhead: what could not be merged afterwards is not acknowledged.
-func TestAClockTooFarAhead(t *testing.T) {
-	shared := newShared(t)
-	cut := &atomic.Bool{}
-	b, err := failover.Open(t.Context(), failover.Options{
-		Open:       func(context.Context) (perdure.Backend, error) { return early{cable{shared, cut}}, nil },
-		RetryDelay: 10 * time.Millisecond, HealthCheckInterval: 10 * time.Millisecond,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := perdure.New(b, perdure.Options{SweepInterval: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	n := &node{Store: store, failover: b, cut: cut}
-	n.await(t, failover.Healthy)
-	id := n.create(t, "u")
-	n.cut.Store(true)
-	deadline := time.Now().Add(20 * time.Second)
-	for err = nil; !errors.Is(err, perdure.ErrSkew); { // the clock is looked at now and then
-		if time.Now().After(deadline) {
-			t.Fatalf("creates: %v", err)
-		}
-		if _, err = n.Create(t.Context(), perdure.Data{UserID: "u"}); err == nil {
-			n.cut.Store(false)
-			n.await(t, failover.Healthy)
-			n.cut.Store(true)
-		}
-	}
-	if ok, err := n.Delete(t.Context(), id); !ok || err != nil {
-		t.Errorf("a logout: %v, %v", ok, err)
-	}
-}
-
 // TestAListAcrossAnOutage cannot go on where it was, and says so.
 func TestAListAcrossAnOutage(t *testing.T) {
 	n := newNode(t, newShared(t), failover.Options{Mirror: failover.MirrorFull})

@@ -159,24 +159,6 @@ func refusal(err error) bool {
 	return errors.Is(err, perdure.ErrInvalid) || errors.Is(err, perdure.ErrFormat) || errors.Is(err, perdure.ErrSkew)
 }
 
-// restamped is the records with tombstones set back to the front store's clock,
-// where that of this process was too far ahead of it: a logout is always taken,
-// and its version decides nothing.
-func (b *Backend) restamped(records []perdure.Record) []perdure.Record {
-	ahead := time.Duration(b.ahead.Load())
-	if ahead <= b.opts.MaxClockSkew {
-		return records
-	}
-	now := perdure.MillisOf(b.opts.Now().Add(-ahead))
-	records = slices.Clone(records)
-	for i := range records {
-		if r := &records[i]; r.Kind == perdure.KindTombstone && r.Version.Millis() > now {
-			r.Version.Time = uint64(now) << 16
-		}
-	}
-	return records
-}
-
 func (b *Backend) forget(ctx context.Context, records []perdure.Record) error {
 	if len(records) == 0 {
 		return nil

@@ -188,7 +188,7 @@ func TestALogoutFromTheFuture(t *testing.T) {
 // clock that is behind this machine's.
 type strict struct{ cable }
 
-func (strict) ClockOffset(context.Context) (time.Duration, error) { return -2 * time.Minute, nil }
+func (strict) Now() time.Time { return time.Now().Add(-2 * time.Minute) }
 func (s strict) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
 	results := make([]perdure.Result, len(batches))
 	limit := perdure.MillisOf(time.Now().Add(-time.Minute))
@@ -206,8 +206,10 @@ func (s strict) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.R
 	return results, nil
 }
 
-// TestALogoutByAClockAhead is taken in an outage, and so it is merged afterwards.
-func TestALogoutByAClockAhead(t *testing.T) {
+// TestAClockTooFarAhead: what is written in an outage by a machine whose clock the front
+// store would refuse is stamped by the front store's, and merged. So is what came
+// stamped by it.
+func TestAClockTooFarAhead(t *testing.T) {
 	shared := newShared(t)
 	n := &node{cut: &atomic.Bool{}}
 	n.open(t, failover.Options{
@@ -215,16 +217,30 @@ func TestALogoutByAClockAhead(t *testing.T) {
 		RetryDelay: 10 * time.Millisecond, HealthCheckInterval: 10 * time.Millisecond,
 	})
 	n.await(t, failover.Healthy)
-	id := newNode(t, shared, failover.Options{}).create(t, "u")
-	n.want(t, true, id)
+	other := newNode(t, shared, failover.Options{})
+	out, ended := other.create(t, "u"), other.create(t, "u")
+	n.want(t, true, out, ended)
 	n.cut.Store(true)
-	if ok, err := n.Delete(t.Context(), id); !ok || err != nil {
+	made := n.create(t, "u")
+	if _, err := n.Update(t.Context(), made, perdure.Patch{Roles: []string{"r"}}); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := n.Delete(t.Context(), out); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	n.want(t, false, id)
+	tomb := perdure.Record{ID: ended, Header: perdure.Header{Version: perdure.NewClock(nil).Tick(), Reason: perdure.ReasonLogout}}
+	removed, err := n.failover.Apply(t.Context(), []perdure.Batch{{{Op: perdure.OpRemove, Record: tomb}}})
+	if err != nil || removed[0].Outcome != perdure.Applied {
+		t.Fatal(removed, err)
+	}
+	n.want(t, false, out, ended)
 	n.cut.Store(false)
 	n.await(t, failover.Healthy)
-	n.want(t, false, id)
+	n.want(t, false, out, ended)
+	n.want(t, true, made)
+	if h := n.failover.Health(t.Context()); h.Refused != 0 || h.JournalDepth != 0 {
+		t.Errorf("%+v", h)
+	}
 }
 
 // TestOneDamagedRecord keeps neither a recovery nor the mirror from the others.

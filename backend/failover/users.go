@@ -114,9 +114,11 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 			if err != nil {
 				return perdure.UserRemoved{}, err
 			}
-			if err := b.mergeable(&perdure.Write{Op: perdure.OpPut, Record: r.Epoch}); err != nil {
+			epoch := perdure.Batch{{Op: perdure.OpPut, Record: r.Epoch}}
+			if err := b.timely(st, epoch); err != nil {
 				return perdure.UserRemoved{}, err
 			}
+			b.stamped(epoch)
 			removed, err := b.journal.RemoveUser(ctx, continued(r, journalPage))
 			b.journal.ends.add(r.Epoch.ID) // an error may come after the write
 			if err != nil {
@@ -221,7 +223,7 @@ func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, 
 
 // Sweep drops what is due.
 func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (expired int, more bool, err error) {
-	for m := true; m && err == nil; {
+	for m := b.time.told(); m && err == nil; { // else now may be anything
 		_, m, err = b.mirror.Sweep(ctx, now, limit)
 	}
 	if st := b.status.Load(); err == nil && st.state == Healthy {

@@ -29,7 +29,7 @@ func (b *Backend) applyOne(ctx context.Context, batch perdure.Batch, result *per
 		return nil
 	}
 	p := b.writes.parcel()
-	b.encoder.batch(p, batch, now())
+	b.encoder.batch(p, batch, b.now())
 	reply, err := b.writes.send(ctx, p)
 	if err != nil && ctx.Err() != nil {
 		return err
@@ -77,7 +77,7 @@ func (b *Backend) carryScript(ctx context.Context, c call, load []*parcel) {
 // the partition.
 func (b *Backend) applyCall(partition int) call {
 	return call{script: b.scripts.apply, keys: []string{b.feeds.of(partition)}, args: []string{
-		b.feeds.length, decimal(b.encoder.skew), decimal(now()), strconv.Itoa(len(b.keys.partitions[partition].records)),
+		b.feeds.length, decimal(b.encoder.skew), decimal(b.now()), strconv.Itoa(len(b.keys.partitions[partition].records)),
 	}}
 }
 
@@ -169,7 +169,7 @@ func (b *Backend) pack(partition int, batches []perdure.Batch, group []int) (c c
 	}
 	n = 0
 	var p parcel
-	today := now()
+	today := b.now()
 	for n < len(group) && n < maxParcels && (n == 0 || p.size() < maxLoad) {
 		b.encoder.batch(&p, batches[group[n]], today)
 		n++

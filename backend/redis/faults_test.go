@@ -349,3 +349,6 @@ func TestMissingCommandsAreFound(t *testing.T) {
 		t.Errorf("a put: %v", err)
 	}
 }
+
+// now is the time of this machine.
+func now() perdure.Millis { return perdure.MillisOf(time.Now()) }

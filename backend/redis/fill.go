@@ -35,7 +35,7 @@ func (b *Backend) fillable(batches []perdure.Batch, group []int) (n int) {
 // fill makes a call of luaFill of the batches of a group, which it sorts by user.
 func (b *Backend) fill(batches []perdure.Batch, group []int) call {
 	record := func(at int) *perdure.Record { return &batches[at][0].Record }
-	today := now()
+	today := b.now()
 	ending := func(at int) perdure.Millis { return b.encoder.end(record(at), today) }
 	slices.SortStableFunc(group, func(i, j int) int {
 		return cmp.Or(strings.Compare(string(record(i).User), string(record(j).User)), cmp.Compare(ending(i), ending(j)))

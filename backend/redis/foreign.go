@@ -93,7 +93,7 @@ func (b *Backend) obstacle(e *errand, w *perdure.Write, replies []rueidis.RedisR
 
 // indexCall puts a session into its user's index.
 func (b *Backend) indexCall(r *perdure.Record) call {
-	partition, today := r.User.Partition(), now()
+	partition, today := r.User.Partition(), b.now()
 	return call{
 		script: b.scripts.index,
 		keys:   []string{b.keys.index(r.User)},

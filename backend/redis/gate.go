@@ -16,7 +16,8 @@ type gate struct {
 	// they do not name one.
 	spaced bool
 
-	made atomic.Uint64 // connections so far
+	made  atomic.Uint64 // connections so far
+	fresh chan struct{} // holds one element after a connection was made
 
 	mu   sync.Mutex
 	last map[string]time.Time // when a connection to an address was begun
@@ -25,7 +26,7 @@ type gate struct {
 const dialGap = 50 * time.Millisecond
 
 func newGate(spaced bool) *gate {
-	return &gate{spaced: spaced, last: map[string]time.Time{}}
+	return &gate{spaced: spaced, fresh: make(chan struct{}, 1), last: map[string]time.Time{}}
 }
 
 // dial has the signature of rueidis.ClientOption.DialCtxFn.
@@ -42,6 +43,10 @@ func (g *gate) dial(ctx context.Context, address string, dialer *net.Dialer, sec
 		return nil, err
 	}
 	g.made.Add(1)
+	select {
+	case g.fresh <- struct{}{}:
+	default:
+	}
 	return newGuard(conn), nil
 }
 

@@ -3,6 +3,7 @@ package redis
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -22,15 +23,14 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	offset, err := b.ClockOffset(ctx)
-	if err != nil {
+	if err := b.measure(ctx); err != nil && !errors.Is(err, errNoTime) {
 		return nil, err
 	}
 	missing, err := b.missing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	findings := []perdure.Finding{b.clock(offset), b.permissions(missing), b.nearCache(), b.encryption()}
+	findings := []perdure.Finding{b.clock(time.Until(b.Now())), b.permissions(missing), b.nearCache(), b.encryption()}
 	for i := range servers {
 		s := &servers[i]
 		found := []perdure.Finding{s.version(), s.role(b.mode()), s.eviction(), s.memory(), s.persistence()}
@@ -137,23 +137,6 @@ func (s *server) persistence() perdure.Finding {
 	return f
 }
 
-// ClockOffset asks how far the server's clock is ahead of this machine's.
-func (b *Backend) ClockOffset(ctx context.Context) (time.Duration, error) {
-	before := time.Now()
-	reply, err := b.link.one(ctx, command([]string{"TIME"}))
-	if err != nil {
-		return 0, err
-	}
-	after := time.Now()
-	parts, err := reply.AsStrSlice()
-	if err != nil || len(parts) != 2 {
-		return 0, failure(errGarbage)
-	}
-	seconds, _ := strconv.ParseInt(parts[0], 10, 64)
-	micros, _ := strconv.ParseInt(parts[1], 10, 64)
-	return time.Unix(seconds, micros*1000).Sub(before.Add(after.Sub(before) / 2)), nil
-}
-
 func (b *Backend) clock(offset time.Duration) perdure.Finding {
 	f := perdure.Finding{Name: "clock", Found: fmt.Sprintf("the server's is %v ahead of this machine's", offset.Round(time.Millisecond))}
 	switch {
@@ -164,7 +147,7 @@ func (b *Backend) clock(offset time.Duration) perdure.Finding {
 	default:
 		return f
 	}
-	f.Advice = fmt.Sprintf("synchronise both clocks (NTP): writes from a clock that is more than %v ahead are refused", b.options.MaxClockSkew)
+	f.Advice = "synchronise both clocks (NTP): sessions go by the server's, but a process that starts while the server is away has this machine's alone"
 	return f
 }
 

@@ -116,6 +116,11 @@ local function due(latest)
 end
 `
 
+// luaTime returns what TIME does. The key says which master of a Cluster is asked.
+//
+//	KEYS probe
+const luaTime = `return redis.call('TIME')`
+
 // luaProbe finds out whether the server takes a write from a script now. What it
 // writes is gone a second later.
 //

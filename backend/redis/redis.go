@@ -2,8 +2,8 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/redis/rueidis"
@@ -22,6 +22,7 @@ type Backend struct {
 	scripts   scripts
 	gate      *gate
 	clocks    *clocks
+	time      *timekeeper
 	encoder   encoder
 
 	// What concurrent callers share, but in a Cluster.
@@ -33,12 +34,13 @@ type Backend struct {
 }
 
 var (
-	_ perdure.Backend   = (*Backend)(nil)
-	_ perdure.Inspector = (*Backend)(nil)
+	_ perdure.Backend    = (*Backend)(nil)
+	_ perdure.Inspector  = (*Backend)(nil)
+	_ perdure.Timekeeper = (*Backend)(nil)
 )
 
 type scripts struct {
-	apply, fill, index, page, names, revoke, due, sweep, probe *script
+	apply, fill, index, page, names, revoke, due, sweep, probe, time *script
 }
 
 // Open connects to the server. A wrong option is a perdure.ErrInvalid. A server
@@ -53,10 +55,11 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		options: o,
 		keys:    newKeyspace(o.Prefix),
 		clocks:  &clocks{},
+		time:    newTimekeeper(),
 		gate:    newGate(a.master != ""),
 		scripts: scripts{
 			apply: newScript(luaApply), fill: newScript(luaFill), index: newScript(luaIndex), page: newScript(luaPage), names: newScript(luaNames),
-			revoke: newScript(luaRevoke), due: newScript(luaDue), sweep: newScript(luaSweep), probe: newScript(luaProbe),
+			revoke: newScript(luaRevoke), due: newScript(luaDue), sweep: newScript(luaSweep), probe: newScript(luaProbe), time: newScript(luaTime),
 		},
 	}
 	cache := newNear(o.NearCacheBytes, o.NearCacheAge)
@@ -73,10 +76,11 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	b.feeds = newFeeds(b.keys, b.link.cluster, o.FeedLength)
 	b.clocks.cluster = b.link.cluster
 	b.encoder = encoder{keys: b.keys, cluster: b.link.cluster, skew: perdure.Millis(o.MaxClockSkew.Milliseconds()), clocks: b.clocks}
-	if err := b.refuseEviction(ctx); err != nil {
+	if err := errors.Join(b.startTime(ctx), b.refuseEviction(ctx)); err != nil {
 		b.link.close()
 		return nil, err
 	}
+	go b.keepTime()
 	if !b.link.cluster {
 		b.reads, b.writes, b.pages = newConvoy(b.link, b.carryReads), newConvoy(b.link, b.carryWrites), newConvoy(b.link, b.carryPages)
 	}
@@ -128,6 +132,3 @@ func (b *Backend) Close() error {
 	b.near.clear()
 	return nil
 }
-
-// now is the time of this machine.
-func now() perdure.Millis { return perdure.MillisOf(time.Now()) }

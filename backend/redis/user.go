@@ -145,7 +145,7 @@ func (b *Backend) revokeCall(r *perdure.UserRemoval, from place, limit int) call
 	e := &r.Epoch
 	partition := e.User.Partition()
 	home := &b.keys.partitions[partition]
-	today := now()
+	today := b.now()
 	drop := e.Horizon + b.encoder.skew
 	return call{
 		script: b.scripts.revoke,

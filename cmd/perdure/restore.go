@@ -67,7 +67,7 @@ func (a *app) bringBack(c *cobra.Command, o *opening, options archive.RestoreOpt
 			return err
 		}
 		return a.useStore(c, !options.DryRun, func(ctx context.Context, i *factory.Instance) error {
-			done, err := f.Restore(ctx, &perdure.Merger{Backend: i.Backend(), Clock: perdure.NewClock(nil)}, options)
+			done, err := f.Restore(ctx, &perdure.Merger{Backend: i.Backend(), Clock: perdure.NewClock(perdure.TimeOf(i.Backend(), nil))}, options)
 			if end(); err != nil {
 				return fmt.Errorf("%w\n%s sessions were restored before that; run it again: that is safe", err, humanize.Comma(done.Restored))
 			}
