@@ -80,6 +80,10 @@ type status struct {
 	incarnation string          // of the front store, when it was last well
 	doubt       string          // why the front store may have lost data
 	graceUntil  time.Time       // who is absent may be on the way back until then
+
+	// left is closed when the state ends, for those who wait in it: how long to
+	// wait was decided by the state.
+	left chan struct{}
 }
 
 var (
@@ -101,7 +105,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if b.journal, err = openJournal(&opts, b.clock); err != nil {
 		return nil, errors.Join(err, b.mirror.Close())
 	}
-	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet"})
+	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", left: make(chan struct{})})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
 	b.start(ctx)
@@ -179,7 +183,18 @@ type served[T any] struct {
 	// online asks the front store; offline serves without it.
 	online  func(ctx context.Context, st *status) (T, error)
 	offline func(ctx context.Context, st *status) (T, error)
+	// need is whether logins and logouts need such calls.
+	need need
 }
+
+// need says what it means that calls of a kind keep failing.
+type need int
+
+const (
+	optional need = iota // a list, a count: it is their caller's trouble
+	reading              // an outage
+	writing              // an outage in which the front store may still answer reads
+)
 
 // serve carries out a call in the state that the backend is in, and in the next
 // where it changes under it.
@@ -198,10 +213,27 @@ func serve[T any](ctx context.Context, b *Backend, s served[T]) (T, error) {
 			continue
 		}
 		v, err := online(ctx, b, st, s)
-		if again, well := b.again(ctx, st, err); !again || well && attempt >= b.opts.MaxRetries {
+		again, well := b.again(ctx, st, err)
+		switch surplus := attempt - max(b.opts.MaxRetries, 0); {
+		case !again:
 			return v, err
+		case !well || surplus < 0:
+		case s.need == optional || surplus >= maxSurrenders:
+			return v, err
+		default:
+			b.surrender(st, s.need, err)
 		}
 	}
+}
+
+// maxSurrenders is how often a call may begin an outage that is over before it was
+// served in it.
+const maxSurrenders = 3
+
+// surrender begins an outage since calls keep failing that logins and logouts need,
+// although each probe was well: they go another way than it, or ask for more.
+func (b *Backend) surrender(seen *status, n need, cause error) {
+	b.degrade(seen, n == writing, fmt.Errorf("calls keep failing although a probe is well: %w", cause))
 }
 
 // again reports whether a call that ended so may be tried again, and whether the
@@ -261,6 +293,7 @@ func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 		}
 	}
 	return serve(ctx, b, served[perdure.Record]{
+		need:  reading,
 		claim: func(ctx context.Context) error { return b.claim(ctx, id) },
 		online: func(ctx context.Context, st *status) (perdure.Record, error) {
 			r, err := st.front.Get(ctx, id)
