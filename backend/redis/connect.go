@@ -42,6 +42,20 @@ func connect(ctx context.Context, o *Options, a *address, g *gate, changed func(
 	return client, false, err
 }
 
+// connectOnce makes a connection like those of a client, and ends it.
+func connectOnce(ctx context.Context, o *Options, a *address) error {
+	option, err := clientOption(o, a, newGate(a.master != ""))
+	if err != nil {
+		return err
+	}
+	option.ForceSingleClient = a.master == ""
+	client, err := dial(ctx, option)
+	if err == nil {
+		client.Close()
+	}
+	return err
+}
+
 // mayTrack reports whether the user may say which keys to track.
 func mayTrack(ctx context.Context, client rueidis.Client, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -64,6 +78,9 @@ func dial(ctx context.Context, option rueidis.ClientOption) (rueidis.Client, err
 	select {
 	case a := <-done:
 		if a.err != nil {
+			if a.client != nil {
+				a.client.Close()
+			}
 			return nil, unanswered(failure(a.err), &option)
 		}
 		return a.client, nil

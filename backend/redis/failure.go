@@ -56,15 +56,17 @@ func refusal(reply string) error {
 		return fmt.Errorf("%w: this server is no Sentinel, which master_name asks for; leave it out, or give the Sentinels' hosts", perdure.ErrUnavailable)
 	case strings.Contains(reply, "DB index is out of range"):
 		return fmt.Errorf("%w: the server has no database of this number; correct the URL", perdure.ErrUnavailable)
-	case strings.Contains(reply, "unknown command"):
+	case strings.Contains(reply, "unknown command"), strings.Contains(reply, "Unknown Redis command"):
 		return fmt.Errorf("%w: redis does not know a command that is needed; version 6.2 or later is, with no command renamed", perdure.ErrUnavailable)
-	case strings.Contains(reply, "user executing the script can't"):
+	case strings.Contains(reply, "user executing the script can't"), strings.Contains(reply, "ACL failure in script"):
 		return fmt.Errorf("%w: the ACL of this redis user lacks a command or a key that scripts use; the capability report (perdure doctor) names them", perdure.ErrUnavailable)
-	case strings.Contains(reply, "max number of clients"):
+	case isMaxClients(reply):
 		return fmt.Errorf("%w: redis has no room for another connection; raise maxclients", perdure.ErrUnavailable)
 	}
 	return fmt.Errorf("%w: redis says %q", perdure.ErrUnavailable, clip(reply))
 }
+
+func isMaxClients(reply string) bool { return strings.Contains(reply, "max number of clients") }
 
 type known struct {
 	code, advice string

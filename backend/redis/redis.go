@@ -27,6 +27,11 @@ type Backend struct {
 	// What concurrent callers share, but in a Cluster.
 	reads, writes, pages *convoy
 
+	// short is set when a call could not be sent, or got no answer: connections may
+	// be missing, and spare finds out whether there would be one more.
+	short atomic.Bool
+	spare func(ctx context.Context) error
+
 	feeds  feeds
 	bell   *bell
 	sweeps atomic.Uint32
@@ -38,7 +43,7 @@ var (
 )
 
 type scripts struct {
-	apply, fill, index, page, names, revoke, sweep, probe *script
+	apply, fill, index, page, names, revoke, sweep *script
 }
 
 // Open connects to the server. A wrong option is a perdure.ErrInvalid. A server
@@ -56,7 +61,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		gate:    newGate(a.master != ""),
 		scripts: scripts{
 			apply: newScript(luaApply), fill: newScript(luaFill), index: newScript(luaIndex), page: newScript(luaPage), names: newScript(luaNames),
-			revoke: newScript(luaRevoke), sweep: newScript(luaSweep), probe: newScript(luaProbe),
+			revoke: newScript(luaRevoke), sweep: newScript(luaSweep),
 		},
 	}
 	cache := newNear(o.NearCacheBytes, o.NearCacheAge)
@@ -68,6 +73,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		b.near = cache
 	}
 	b.encrypted = o.secure(&a)
+	b.spare = func(ctx context.Context) error { return connectOnce(ctx, &o, &a) }
 	b.link = newLink(client, o.Timeout, o.TimeoutAll)
 	b.listed = cached && !b.link.cluster
 	b.feeds = newFeeds(b.keys, b.link.cluster, o.FeedLength)
@@ -96,29 +102,6 @@ func (k *keyspace) changed(cache *near, keys []rueidis.RedisMessage) {
 			cache.drop(k.name(key))
 		}
 	}
-}
-
-// Ping returns nil when a script can write on the server now, in a Cluster on
-// each master. What it writes is gone after a second.
-func (b *Backend) Ping(ctx context.Context) error {
-	partitions := b.keys.partitions[:1]
-	if b.link.cluster {
-		partitions = b.keys.partitions[:]
-	}
-	var calls []call
-	for i := range partitions {
-		calls = append(calls, call{script: b.scripts.probe, keys: []string{partitions[i].health}})
-	}
-	results, err := b.link.do(ctx, calls...)
-	if err != nil {
-		return err
-	}
-	for _, result := range results {
-		if _, err := b.link.message(result); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Close ends the connections. It waits no longer than Options.Timeout for what is
