@@ -1,7 +1,9 @@
 package factory_test
 
 import (
+	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -111,4 +113,25 @@ func login(t *testing.T, i *factory.Instance) perdure.Session {
 		return perdure.Session{}
 	}
 	return s
+}
+
+// TestNoInfoIsNoLoss: to a user that may not send INFO, more connections to the same
+// server are no sign of lost data. Who is not there is not there.
+func TestNoInfoIsNoLoss(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	if _, err := server.Do("ACL", "SETUSER", "limited", "on", ">pw", "~*", "+@all", "-info"); err != nil {
+		t.Fatal(err)
+	}
+	i := open(t, factory.Config{RedisURL: "redis://limited:pw@" + server.Addr()})
+	await(t, i, failover.Healthy)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() { login(t, i) })
+	}
+	all.Wait()
+	for range 100 {
+		if _, err := i.Get(t.Context(), perdure.NewID(1)); !errors.Is(err, perdure.ErrNotFound) {
+			t.Fatalf("a stranger: %v", err)
+		}
+	}
 }

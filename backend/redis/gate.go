@@ -16,16 +16,20 @@ type gate struct {
 	// they do not name one.
 	spaced bool
 
-	made atomic.Uint64 // connections so far
+	// made counts the connections that may have come to another server than those
+	// before: the first to an address, and each in the place of one that ended. One
+	// more beside those that are there is to the same.
+	made atomic.Uint64
 
-	mu   sync.Mutex
-	last map[string]time.Time // when a connection to an address was begun
+	mu    sync.Mutex
+	last  map[string]time.Time // when a connection to an address was begun
+	ended map[string]int       // connections to it that nothing has replaced yet
 }
 
 const dialGap = 50 * time.Millisecond
 
 func newGate(spaced bool) *gate {
-	return &gate{spaced: spaced, last: map[string]time.Time{}}
+	return &gate{spaced: spaced, last: map[string]time.Time{}, ended: map[string]int{}}
 }
 
 // dial has the signature of rueidis.ClientOption.DialCtxFn.
@@ -41,8 +45,28 @@ func (g *gate) dial(ctx context.Context, address string, dialer *net.Dialer, sec
 	if err != nil {
 		return nil, err
 	}
-	g.made.Add(1)
-	return newGuard(conn), nil
+	g.count(address)
+	guard := newGuard(conn)
+	guard.over = sync.OnceFunc(func() { g.lost(address) })
+	return guard, nil
+}
+
+// count takes in that a connection was made.
+func (g *gate) count(address string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	missing, known := g.ended[address]
+	if !known || missing > 0 {
+		g.made.Add(1)
+	}
+	g.ended[address] = max(missing-1, 0)
+}
+
+// lost takes in that one has ended.
+func (g *gate) lost(address string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ended[address]++
 }
 
 // turn is how long to wait until the address may be dialled.
