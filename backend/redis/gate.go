@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -47,9 +48,13 @@ func (g *gate) dial(ctx context.Context, address string, dialer *net.Dialer, sec
 	}
 	g.count(address)
 	guard := newGuard(conn)
+	guard.sentinel = dialer.ControlContext != nil
 	guard.over = sync.OnceFunc(func() { g.lost(address) })
 	return guard, nil
 }
+
+// toSentinel marks a dialer as that of Sentinels, which have users of their own.
+func toSentinel(context.Context, string, string, syscall.RawConn) error { return nil }
 
 // count takes in that a connection was made.
 func (g *gate) count(address string) {

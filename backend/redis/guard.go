@@ -18,11 +18,20 @@ type guard struct {
 	commands atomic.Int64 // messages that were written
 	replies  int64        // messages that were read, but for those that nobody asked for
 	over     func()       // is called when it has ended
+	sentinel bool         // the other side is one
 }
 
 var errGarbage = errors.New("what listens there does not speak as redis does (where it uses TLS, write rediss://)")
 
 func newGuard(conn net.Conn) *guard { return &guard{Conn: conn, over: func() {}} }
+
+// RemoteAddr also says what the other side is.
+func (g *guard) RemoteAddr() net.Addr { return remote{g.Conn.RemoteAddr(), g.sentinel} }
+
+type remote struct {
+	net.Addr
+	sentinel bool
+}
 
 // Close ends the connection.
 func (g *guard) Close() error {

@@ -50,8 +50,8 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 }
 
 // ErrEviction says that a server may evict live sessions, which
-// Options.RefuseEviction does not allow. It is a perdure.ErrUnavailable.
-var ErrEviction = fmt.Errorf("%w: the server evicts keys", perdure.ErrUnavailable)
+// Options.RefuseEviction does not allow. It is a perdure.ErrInvalid.
+var ErrEviction = fmt.Errorf("%w: the server evicts keys", perdure.ErrInvalid)
 
 // refuseEviction returns an error if a server evicts keys and the options say to
 // refuse that.
@@ -65,7 +65,7 @@ func (b *Backend) refuseEviction(ctx context.Context) error {
 	}
 	for i := range servers {
 		if f := servers[i].eviction(); f.Severity > perdure.SeverityOK {
-			return fmt.Errorf("%w: maxmemory-policy of %s is %s, and RefuseEviction is set; %s", ErrEviction, servers[i].address, f.Found, f.Advice)
+			return errEviction(servers[i].address, f.Found, f.Advice)
 		}
 	}
 	return nil

@@ -46,9 +46,10 @@ type scripts struct {
 	apply, fill, index, page, names, revoke, sweep *script
 }
 
-// Open connects to the server. A wrong option is a perdure.ErrInvalid. A server
-// that cannot be reached, or does not let this user in, is a
-// perdure.ErrUnavailable that says what to do.
+// Open connects to the server. A wrong option is a perdure.ErrInvalid, and so is one
+// that does not fit the server which answers: a wrong password, TLS or not, Sentinel,
+// Cluster or neither. A server that cannot be reached is a perdure.ErrUnavailable that
+// says what to do.
 func Open(ctx context.Context, options Options) (*Backend, error) {
 	o, a, err := options.withDefaults()
 	if err != nil {
