@@ -92,7 +92,10 @@ var (
 )
 
 // Open makes a backend. A front store that is absent is an outage: the error is
-// for wrong options (ErrInvalid) and a journal that cannot be opened.
+// for wrong options (ErrInvalid), a journal that cannot be opened, and a front store
+// that answers and will never do: what Options.Open fails with and is no
+// ErrUnavailable, or what its Verify returns. But where a journal waits, which
+// may hold what ends sessions, that is an outage too, and logged as an error.
 func Open(ctx context.Context, options Options) (*Backend, error) {
 	opts, err := options.withDefaults()
 	if err != nil {
@@ -108,7 +111,9 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", left: make(chan struct{})})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
-	b.start(ctx)
+	if err := b.start(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	b.spawn(func() { b.monitor(b.life) })
 	b.spawn(func() { b.follow(b.life) })
 	return b, nil
@@ -126,28 +131,58 @@ func (b *Backend) spawn(f func()) (spawned bool) {
 	return true
 }
 
+// Verifier is implemented by a front store that can tell an answer from an absence.
+type Verifier interface {
+	// Verify returns an ErrInvalid if the store answers, and will take no write as
+	// long as neither it nor this process is set up in another way.
+	Verify(ctx context.Context) error
+}
+
 // start reaches for the front store once. Where there is nothing to merge it
-// takes over at once.
-func (b *Backend) start(ctx context.Context) {
+// takes over at once. The error is that of one that will never do.
+func (b *Backend) start(ctx context.Context) error {
 	err := b.connect(ctx)
 	st := b.status.Load()
 	if err == nil {
-		err = b.probe(ctx, st.front)
+		if err = b.probe(ctx, st.front); err != nil {
+			err = cmp.Or(b.verify(ctx, st.front), err)
+		}
+	}
+	pending, _ := b.journal.depth()
+	wrong := err != nil && (errors.Is(err, perdure.ErrInvalid) || !errors.Is(err, perdure.ErrUnavailable))
+	switch {
+	case wrong && pending == 0:
+		return err
+	case wrong:
+		b.opts.Logger.Error("the session store answers, and the configuration does not fit it; starting all the same, since a journal waits to be merged: correct the configuration and start again",
+			"error", err, "records", pending)
+	case err != nil:
+		b.opts.Logger.Warn("the session store cannot be reached", "error", err)
 	}
 	if err != nil {
 		down := *st
 		down.reason = err.Error()
 		b.move(st, &down)
-		b.opts.Logger.Warn("the session store cannot be reached", "error", err)
 		b.doubt("it could not be reached at the start")
 		b.persistMirror()
-		return
+		return nil
 	}
-	if n, _ := b.journal.depth(); n == 0 {
+	if pending == 0 {
 		b.recover(ctx, st)
-		return
+		return nil
 	}
 	b.wake()
+	return nil
+}
+
+func (b *Backend) verify(ctx context.Context, front perdure.Backend) error {
+	verifier, ok := front.(Verifier)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
+	defer cancel()
+	return verifier.Verify(ctx)
 }
 
 // wake has the monitor look at once.

@@ -30,12 +30,15 @@ func setting(format string, args ...any) error {
 // errSetting stands for a settingError in the table of refusals.
 var errSetting = errors.New("setting")
 
+// Misfit begins the problem of an InvalidError about a server that answered.
+const Misfit = "does not fit the server that answered: "
+
 // misconfigured is the ErrInvalid of an error that says that the server answered,
 // and that the configuration does not fit it; any other error stays.
 func misconfigured(err error) error {
 	var wrong *settingError
 	if errors.As(err, &wrong) {
-		return &perdure.InvalidError{Field: wrong.field, Problem: "does not fit the server that answered: " + wrong.text}
+		return &perdure.InvalidError{Field: wrong.field, Problem: Misfit + wrong.text}
 	}
 	return err
 }
