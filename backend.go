@@ -230,7 +230,14 @@ type Result struct {
 	Err error
 }
 
-// Page is one page of a listing.
+// MaxPageBytes bounds the records of a page, as EncodedSize counts them: a page ends
+// before one that would take it beyond, unless it is the first. A server that bounds
+// what it holds ready for a client would end the connection, and with it the calls of
+// others.
+const MaxPageBytes = 4 << 20
+
+// Page is one page of a listing. It may have fewer records than were asked for and not
+// be the last: see MaxPageBytes.
 type Page struct {
 	Records []Record
 	// Unreadable are the ids of records that are stored and cannot be read. They

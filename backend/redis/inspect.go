@@ -172,7 +172,7 @@ func (b *Backend) clock(offset time.Duration) perdure.Finding {
 // changes nothing: on a key that is not there.
 func harmless() []string {
 	return []string{
-		"GET k", "MGET k", "EXISTS k", "GETRANGE k 0 0", "SET k v XX", "SETRANGE k 0 ", "DEL k", "EXPIREAT k 1",
+		"GET k", "MGET k", "EXISTS k", "STRLEN k", "GETRANGE k 0 0", "SET k v XX", "SETRANGE k 0 ", "DEL k", "EXPIREAT k 1",
 		"ZADD k XX 0 m", "ZREM k m", "ZCARD k", "ZCOUNT k 0 0", "ZRANGE k 0 0", "ZSCORE k m", "ZRANGEBYSCORE k 0 0", "ZREMRANGEBYSCORE k 0 0",
 		"XADD k NOMKSTREAM * f v", "XTRIM k MAXLEN 0", "XLEN k", "XRANGE k - +", "XREVRANGE k + -",
 	}

@@ -11,6 +11,7 @@ local function probeValues(s, till)
   call('SET', s, 'probe', 'EXAT', till) -- the first is one that a full server refuses
   call('EXISTS', s)
   call('GET', s)
+  call('STRLEN', s)
   call('MGET', s, s)
   call('GETRANGE', s, '0', '1')
   call('SETRANGE', s, '0', 'P')
