@@ -38,10 +38,11 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 		MaxRetries: c.RedisMaxRetries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
 		MaxClockSkew: c.MaxClockSkew, Logger: logger,
 	})
-	if errors.Is(err, perdure.ErrInvalid) {
+	var invalid *perdure.InvalidError
+	switch {
+	case errors.As(err, &invalid) && invalid.Field == "URL": // of what was opened, and then looked at
 		return nil, explainRedis(address, err)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
 	}
 	return backend, nil
