@@ -66,7 +66,9 @@ func (b *Backend) carryScript(ctx context.Context, c call, load []*parcel) {
 	}
 	c.apart = !c.watch
 	result := b.link.exchange(ctx, []call{c})[0]
-	b.unanswered(result)
+	if c.script == b.scripts.apply { // what a list lacks is the trouble of its callers
+		b.unanswered(result)
+	}
 	replies, err := b.link.replies(result, len(load))
 	for i, p := range load {
 		if p.err = err; err == nil {

@@ -46,3 +46,8 @@ local function probe(k)
   return 1
 end
 `
+
+// luaProbe is luaProbing alone, for a Cluster, which is sent it for each partition.
+//
+//	KEYS string, sorted set, stream
+const luaProbe = "local call, K = redis.call, KEYS\n" + luaProbing + "return probe(0)"

@@ -70,20 +70,14 @@ func (b *Backend) pingConnect(ctx context.Context) error {
 func (b *Backend) pingPartitions(ctx context.Context) error {
 	calls := make([]call, len(b.keys.partitions))
 	for i := range calls {
-		calls[i] = b.applyCall(i)
-		calls[i].keys = append(calls[i].keys, b.keys.partitions[i].probes()...)
-		calls[i].args = append(calls[i].args, "h")
+		calls[i] = call{script: b.scripts.probe, keys: b.keys.partitions[i].probes()}
 	}
 	results, err := b.link.do(ctx, calls...)
 	if err != nil {
 		return err
 	}
 	for _, result := range results {
-		replies, err := b.link.replies(result, 1)
-		if err == nil {
-			err = b.link.failure(replies[0].Error())
-		}
-		if err != nil {
+		if _, err := b.link.message(result); err != nil {
 			return err
 		}
 	}

@@ -43,7 +43,7 @@ var (
 )
 
 type scripts struct {
-	apply, fill, index, page, names, revoke, sweep *script
+	apply, fill, index, page, names, revoke, sweep, probe *script
 }
 
 // Open connects to the server. A wrong option is a perdure.ErrInvalid, and so is one
@@ -62,7 +62,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		gate:    newGate(a.master != ""),
 		scripts: scripts{
 			apply: newScript(luaApply), fill: newScript(luaFill), index: newScript(luaIndex), page: newScript(luaPage), names: newScript(luaNames),
-			revoke: newScript(luaRevoke), sweep: newScript(luaSweep),
+			revoke: newScript(luaRevoke), sweep: newScript(luaSweep), probe: newScript(luaProbe),
 		},
 	}
 	cache := newNear(o.NearCacheBytes, o.NearCacheAge)
