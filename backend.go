@@ -49,7 +49,8 @@ type Backend interface {
 	// last and whose expiry does not change is in one of them. Of unreadable
 	// records a page names those that the backend knows to be the user's. It may be
 	// answered from a cache, as Get; but once a put of the user's epoch has
-	// returned, it lacks no session that was stored before.
+	// returned, it lacks no session that was stored before. A page keeps within
+	// MaxPageBytes.
 	ListUser(ctx context.Context, user UserKey, after string, limit int) (Page, error)
 
 	// RemoveUser ends a user's sessions: see UserRemoval. An epoch that cannot be
@@ -61,7 +62,7 @@ type Backend interface {
 	// whose expiry changes meanwhile may be in two, or, if it moves to before
 	// the cursor, in none (the feed has it). That goes for the unreadable too,
 	// which a page names in Unreadable. The cursor outlives this process and a
-	// restart of the server.
+	// restart of the server. A page keeps within MaxPageBytes.
 	Scan(ctx context.Context, q ScanQuery) (Page, error)
 
 	// Sweep drops what is due at now, or by the backend's own clock where that is
@@ -238,7 +239,14 @@ type Result struct {
 	Err error
 }
 
-// Page is one page of a listing.
+// MaxPageBytes bounds the records of a page, as EncodedSize counts them: a page ends
+// before one that would take it beyond, unless it is the first. A server that bounds
+// what it holds ready for a client would end the connection, and with it the calls of
+// others.
+const MaxPageBytes = 4 << 20
+
+// Page is one page of a listing. It may have fewer records than were asked for and not
+// be the last: see MaxPageBytes.
 type Page struct {
 	Records []Record
 	// Unreadable are the ids of records that are stored and cannot be read. They

@@ -20,7 +20,8 @@ type Config struct {
 	// Defaults to none.
 	RedisURL string `env:"REDIS_URL"`
 	// RedisURLFile is a file that holds what RedisURL would: for a secret that
-	// is mounted. Defaults to none.
+	// is mounted. User and password in it are read again for each new connection.
+	// Defaults to none.
 	RedisURLFile string `env:"REDIS_URL_FILE"`
 	// RedisTLS turns TLS on for redis:// too. Defaults to false.
 	RedisTLS bool `env:"REDIS_TLS"`

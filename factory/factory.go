@@ -70,7 +70,9 @@ func (i *Instance) Failover(ctx context.Context) (failover.Health, bool) {
 // Open assembles the store that the configuration asks for. It returns a
 // *ConfigError for each setting that is wrong, joined, and an ErrUnavailable
 // where the store cannot be reached; but on Redis, unless Config.NoFallback is
-// set, that is an outage like any other, and the store begins in it.
+// set, that is an outage like any other, and the store begins in it. A Redis that
+// answers, and that the settings do not fit, is a perdure.ErrInvalid, unless a journal
+// waits to be merged.
 func Open(ctx context.Context, c Config, logger *slog.Logger) (*Instance, error) {
 	c = c.withDefaults()
 	if err := c.check(nil); err != nil {

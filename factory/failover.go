@@ -9,7 +9,6 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
-	"github.com/perdure/perdure/backend/redis"
 )
 
 // journals is the directory in Config.DataDir where processes that fail over keep
@@ -17,34 +16,34 @@ import (
 const journals = "failover"
 
 // openFailover opens Redis with what carries on without it. It fails only where
-// waiting for Redis would not help: a wrong setting, a directory that cannot be
-// written.
+// waiting for Redis would not help: a wrong setting, one that does not fit what
+// answers, a directory that cannot be written.
 func (c *Config) openFailover(ctx context.Context, address string, logger *slog.Logger) (perdure.Backend, error) {
 	dir, err := c.journalDir(logger)
 	if err != nil {
 		return nil, err
 	}
-	var wrong error // of the first attempt: written before Open returns, and then no more
-	first := true
+	again := c.reload(address)
 	backend, err := failover.Open(ctx, failover.Options{
 		Open: func(ctx context.Context) (perdure.Backend, error) {
-			front, err := c.openRedis(ctx, address, true, logger)
-			if first && err != nil && (!errors.Is(err, perdure.ErrUnavailable) || errors.Is(err, redis.ErrEviction)) {
-				wrong = err
+			if again != nil {
+				if now, err := again(); err == nil {
+					address = now
+				}
 			}
-			first = false
-			return front, err
+			return c.openRedis(ctx, address, true, logger)
 		},
 		Dir: dir, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, DataLoss: c.DataLoss,
 		MaxMirrorBytes: c.MaxMemory, MaxJournalBytes: c.MaxMemory,
 		MaxRetries: c.RedisMaxRetries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
 		MaxClockSkew: c.MaxClockSkew, Logger: logger,
 	})
-	if err != nil {
+	var invalid *perdure.InvalidError
+	switch {
+	case errors.As(err, &invalid) && invalid.Field == "URL": // of what was opened, and then looked at
+		return nil, explainRedis(address, err)
+	case err != nil:
 		return nil, err
-	}
-	if wrong != nil {
-		return nil, errors.Join(wrong, backend.Close())
 	}
 	return backend, nil
 }

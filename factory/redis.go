@@ -33,6 +33,18 @@ func (c *Config) redisURL() (address, source string, err error) {
 	return address, "REDIS_URL_FILE", nil
 }
 
+// reload reads an address that comes from Config.RedisURLFile again: the password in
+// it may have changed. It is nil for any other.
+func (c *Config) reload(address string) func() (string, error) {
+	if now, _, err := c.redisURL(); c.RedisURLFile == "" || err != nil || now != address {
+		return nil
+	}
+	return func() (string, error) {
+		now, _, err := c.redisURL()
+		return now, err
+	}
+}
+
 // openRedis opens Redis. Impatient is for who can do without it, and wants to know
 // soon that it hangs.
 func (c *Config) openRedis(ctx context.Context, address string, impatient bool, logger *slog.Logger) (perdure.Backend, error) {
@@ -60,7 +72,7 @@ func (c *Config) dialRedis(ctx context.Context, address string, logger *slog.Log
 // redisOptions are those of any connection.
 func (c *Config) redisOptions(address string, logger *slog.Logger) redis.Options {
 	options := redis.Options{
-		URL: address, CAFile: c.RedisCAFile, CertFile: c.RedisCertFile, KeyFile: c.RedisKeyFile,
+		URL: address, Reload: c.reload(address), CAFile: c.RedisCAFile, CertFile: c.RedisCertFile, KeyFile: c.RedisKeyFile,
 		Timeout: c.RedisTimeout, NearCacheBytes: c.NearCache, MaxClockSkew: c.MaxClockSkew, FeedLength: c.FeedLength,
 		RefuseEviction: c.RedisRefuseEviction, Logger: logger,
 	}
@@ -80,12 +92,18 @@ func hasPrefix(query string) bool {
 func explainRedis(address string, err error) error {
 	var invalid *perdure.InvalidError
 	switch {
+	case errors.Is(err, redis.ErrEviction):
+		return fmt.Errorf("%s: %w", withoutSecrets(address), err)
 	case errors.As(err, &invalid):
 		if name, ok := map[string]string{
 			"URL": "store address", "Prefix": "REDIS_KEY_PREFIX", "CAFile": "PERDURE_REDIS_CA_FILE",
 			"CertFile": "PERDURE_REDIS_CERT_FILE", "KeyFile": "PERDURE_REDIS_KEY_FILE",
 		}[invalid.Field]; ok {
-			return &perdure.InvalidError{Field: name, Problem: invalid.Problem}
+			problem := invalid.Problem
+			if strings.HasPrefix(problem, redis.Misfit) {
+				problem = withoutSecrets(address) + " " + problem
+			}
+			return &perdure.InvalidError{Field: name, Problem: problem}
 		}
 	case errors.Is(err, perdure.ErrUnavailable):
 		return fmt.Errorf("%s: %w", withoutSecrets(address), err)

@@ -2,7 +2,6 @@ package factory_test
 
 import (
 	"errors"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,7 +80,7 @@ func TestRedisOverTLS(t *testing.T) {
 	}
 	stranger := factory.Config{RedisURL: "rediss://" + server.Addr()}
 	stranger.NoFallback = true
-	if _, err := factory.Open(t.Context(), stranger, nil); !errors.Is(err, perdure.ErrUnavailable) {
+	if _, err := factory.Open(t.Context(), stranger, nil); !errors.Is(err, perdure.ErrInvalid) {
 		t.Errorf("a server with a certificate that nobody vouches for: %v", err)
 	}
 }
@@ -90,7 +89,6 @@ func TestRedisOverTLS(t *testing.T) {
 // password.
 func TestRedisIsNotThere(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Password: password})
-	wrong := "redis://:" + url.QueryEscape("hunter2 too") + "@" + server.Addr()
 	check := func(address string, words ...string) {
 		t.Helper()
 		_, err := factory.Open(t.Context(), factory.Config{RedisURL: address, NoFallback: true}, nil)
@@ -103,7 +101,6 @@ func TestRedisIsNotThere(t *testing.T) {
 			}
 		}
 	}
-	check(wrong, "WRONGPASS")
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,38 @@ func listLaws() []law {
 		{"RefusesACursorThatIsNone", listRefusesACursorThatIsNone, nil},
 		{"IsNeverBehindItself", listIsNeverBehindItself, nil},
 		{"LacksNobodyAfterAnEpoch", listLacksNobodyAfterAnEpoch, nil},
+		{"IsBoundedInBytes", listIsBoundedInBytes, nil},
+	}
+}
+
+// listIsBoundedInBytes: however many records are asked for, a page is of a size that
+// a connection bears, and none is missing.
+func listIsBoundedInBytes(r *rig) {
+	u := r.user()
+	var all []perdure.Record
+	for range 50 {
+		session := r.session(u)
+		session.Body = strings.Repeat("b", perdure.MaxPageBytes/40)
+		all = append(all, r.create(session))
+	}
+	for what, read := range map[string]func(after string) (perdure.Page, error){
+		"a list": func(after string) (perdure.Page, error) { return r.a.ListUser(r.ctx, u, after, 1000) },
+		"a scan": func(after string) (perdure.Page, error) {
+			return r.a.Scan(r.ctx, perdure.ScanQuery{After: after, Limit: 1000})
+		},
+	} {
+		var found []perdure.Record
+		r.pages(read, func(page perdure.Page) {
+			bytes := 0
+			for i := range page.Records {
+				bytes += page.Records[i].EncodedSize()
+			}
+			if bytes > perdure.MaxPageBytes {
+				r.t.Errorf("%s: a page of %d bytes; %d are allowed", what, bytes, perdure.MaxPageBytes)
+			}
+			found = append(found, page.Records...)
+		})
+		r.wantSame(what, found, all)
 	}
 }
 

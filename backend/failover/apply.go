@@ -27,15 +27,22 @@ func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure
 	for i := range pending {
 		pending[i] = i
 	}
-	for len(pending) > 0 {
+	for stuck := 0; len(pending) > 0; {
+		st := b.status.Load()
 		left, well, err := b.applySome(ctx, batches, results, pending)
 		if err != nil {
 			return nil, err
 		}
-		if well && len(left) == len(pending) || ctx.Err() != nil {
+		if stuck++; !well || len(left) < len(pending) {
+			stuck = 0
+		}
+		surplus := stuck - 1 - max(b.opts.MaxRetries, 0)
+		if ctx.Err() != nil || b.closed.Load() || surplus >= maxSurrenders {
 			break // their own errors stand
 		}
-		pending = left
+		if pending = left; surplus >= 0 && len(left) > 0 {
+			b.surrender(st, writing, results[left[0]].Err)
+		}
 	}
 	return results, nil
 }
@@ -49,6 +56,7 @@ func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, result
 		some[i] = batches[p]
 	}
 	done, err := serve(ctx, b, served[[]perdure.Result]{
+		need:  writing,
 		claim: func(ctx context.Context) error { return b.claimToWrite(ctx, idsOf(some)...) },
 		online: func(ctx context.Context, st *status) ([]perdure.Result, error) {
 			applied, err := st.front.Apply(ctx, some)

@@ -80,6 +80,10 @@ type status struct {
 	incarnation string          // of the front store, when it was last well
 	doubt       string          // why the front store may have lost data
 	graceUntil  time.Time       // who is absent may be on the way back until then
+
+	// left is closed when the state ends, for those who wait in it: how long to
+	// wait was decided by the state.
+	left chan struct{}
 }
 
 var (
@@ -89,7 +93,10 @@ var (
 )
 
 // Open makes a backend. A front store that is absent is an outage: the error is
-// for wrong options (ErrInvalid) and a journal that cannot be opened.
+// for wrong options (ErrInvalid), a journal that cannot be opened, and a front store
+// that answers and will never do: what Options.Open fails with and is no
+// ErrUnavailable, or what its Verify returns. But where a journal waits, which
+// may hold what ends sessions, that is an outage too, and logged as an error.
 func Open(ctx context.Context, options Options) (*Backend, error) {
 	opts, err := options.withDefaults()
 	if err != nil {
@@ -105,10 +112,12 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		return nil, errors.Join(err, b.mirror.Close())
 	}
 	b.time.adrift = b.journal.readAdrift()
-	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet"})
+	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", left: make(chan struct{})})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
-	b.start(ctx)
+	if err := b.start(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	b.spawn(func() { b.monitor(b.life) })
 	b.spawn(func() { b.follow(b.life) })
 	return b, nil
@@ -126,28 +135,58 @@ func (b *Backend) spawn(f func()) (spawned bool) {
 	return true
 }
 
+// Verifier is implemented by a front store that can tell an answer from an absence.
+type Verifier interface {
+	// Verify returns an ErrInvalid if the store answers, and will take no write as
+	// long as neither it nor this process is set up in another way.
+	Verify(ctx context.Context) error
+}
+
 // start reaches for the front store once. Where there is nothing to merge it
-// takes over at once.
-func (b *Backend) start(ctx context.Context) {
+// takes over at once. The error is that of one that will never do.
+func (b *Backend) start(ctx context.Context) error {
 	err := b.connect(ctx)
 	st := b.status.Load()
 	if err == nil {
-		err = b.probe(ctx, st.front)
+		if err = b.probe(ctx, st.front); err != nil {
+			err = cmp.Or(b.verify(ctx, st.front), err)
+		}
+	}
+	pending, _ := b.journal.depth()
+	wrong := err != nil && (errors.Is(err, perdure.ErrInvalid) || !errors.Is(err, perdure.ErrUnavailable))
+	switch {
+	case wrong && pending == 0:
+		return err
+	case wrong:
+		b.opts.Logger.Error("the session store answers, and the configuration does not fit it; starting all the same, since a journal waits to be merged: correct the configuration and start again",
+			"error", err, "records", pending)
+	case err != nil:
+		b.opts.Logger.Warn("the session store cannot be reached", "error", err)
 	}
 	if err != nil {
 		down := *st
 		down.reason = err.Error()
 		b.move(st, &down)
-		b.opts.Logger.Warn("the session store cannot be reached", "error", err)
 		b.doubt("it could not be reached at the start")
 		b.persistMirror()
-		return
+		return nil
 	}
-	if n, _ := b.journal.depth(); n == 0 {
+	if pending == 0 {
 		b.recover(ctx, st)
-		return
+		return nil
 	}
 	b.wake()
+	return nil
+}
+
+func (b *Backend) verify(ctx context.Context, front perdure.Backend) error {
+	verifier, ok := front.(Verifier)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
+	defer cancel()
+	return verifier.Verify(ctx)
 }
 
 // wake has the monitor look at once.
@@ -183,7 +222,18 @@ type served[T any] struct {
 	// online asks the front store; offline serves without it.
 	online  func(ctx context.Context, st *status) (T, error)
 	offline func(ctx context.Context, st *status) (T, error)
+	// need is whether logins and logouts need such calls.
+	need need
 }
+
+// need says what it means that calls of a kind keep failing.
+type need int
+
+const (
+	optional need = iota // a list, a count: it is their caller's trouble
+	reading              // an outage
+	writing              // an outage in which the front store may still answer reads
+)
 
 // serve carries out a call in the state that the backend is in, and in the next
 // where it changes under it.
@@ -202,10 +252,27 @@ func serve[T any](ctx context.Context, b *Backend, s served[T]) (T, error) {
 			continue
 		}
 		v, err := online(ctx, b, st, s)
-		if again, well := b.again(ctx, st, err); !again || well && attempt >= b.opts.MaxRetries {
+		again, well := b.again(ctx, st, err)
+		switch surplus := attempt - max(b.opts.MaxRetries, 0); {
+		case !again:
 			return v, err
+		case !well || surplus < 0:
+		case s.need == optional || surplus >= maxSurrenders:
+			return v, err
+		default:
+			b.surrender(st, s.need, err)
 		}
 	}
+}
+
+// maxSurrenders is how often a call may begin an outage that is over before it was
+// served in it.
+const maxSurrenders = 3
+
+// surrender begins an outage since calls keep failing that logins and logouts need,
+// although each probe was well: they go another way than it, or ask for more.
+func (b *Backend) surrender(seen *status, n need, cause error) {
+	b.degrade(seen, n == writing, fmt.Errorf("calls keep failing although a probe is well: %w", cause))
 }
 
 // again reports whether a call that ended so may be tried again, and whether the
@@ -265,6 +332,7 @@ func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 		}
 	}
 	return serve(ctx, b, served[perdure.Record]{
+		need:  reading,
 		claim: func(ctx context.Context) error { return b.claim(ctx, id) },
 		online: func(ctx context.Context, st *status) (perdure.Record, error) {
 			r, err := st.front.Get(ctx, id)

@@ -26,7 +26,7 @@ func (b *Backend) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		st := b.status.Load()
 		if st.front == nil || st.state == Degraded || st.state == ReadOnly {
-			b.pause(ctx)
+			b.pause(ctx, st)
 			continue
 		}
 		wait := followWait
@@ -42,7 +42,8 @@ func (b *Backend) follow(ctx context.Context) {
 			b.doubt(feedGap)
 			continue
 		case err != nil:
-			b.pause(ctx)
+			b.wake() // it may be an outage that nobody else has met
+			b.pause(ctx, st)
 			continue
 		}
 		if fresh {
@@ -52,7 +53,7 @@ func (b *Backend) follow(ctx context.Context) {
 			err = b.fetch(ctx, st.front, batch.Changes)
 		}
 		if err != nil {
-			b.pause(ctx)
+			b.pause(ctx, st)
 			continue // from the same cursor
 		}
 		cursor, fresh = batch.Next, false
@@ -67,7 +68,14 @@ func (b *Backend) follow(ctx context.Context) {
 	}
 }
 
-func (b *Backend) pause(ctx context.Context) { rest(ctx, jitter(b.opts.RetryDelay)) }
+// pause waits for the next attempt, or for another state.
+func (b *Backend) pause(ctx context.Context, st *status) {
+	select {
+	case <-st.left:
+	case <-ctx.Done():
+	case <-time.After(jitter(b.opts.RetryDelay)):
+	}
+}
 
 func rest(ctx context.Context, d time.Duration) {
 	select {

@@ -24,7 +24,7 @@ type Health struct {
 	JournalDepth   int64 `json:"journalDepth"` // records that wait to be merged
 	JournalBytes   int64 `json:"journalBytes"`
 	JournalOldest  int64 `json:"journalOldest"`  // milliseconds that the first has waited
-	JournalDurable bool  `json:"journalDurable"` // false: a crash in an outage loses it
+	JournalDurable bool  `json:"journalDurable"` // false: a crash in an outage loses it, or it takes no writes
 	MirrorRecords  int64 `json:"mirrorRecords"`
 	MirrorBytes    int64 `json:"mirrorBytes"`
 	MirrorAge      int64 `json:"mirrorAge"`    // milliseconds since it was last in step
@@ -72,7 +72,7 @@ func (b *Backend) Health(ctx context.Context) Health {
 	mirror, _ := b.mirror.Stats(ctx)
 	h := Health{
 		State: st.state, Since: st.since, Reason: st.reason,
-		JournalDepth: depth, JournalBytes: bytes, JournalOldest: b.journal.age().Milliseconds(), JournalDurable: b.journal.durable,
+		JournalDepth: depth, JournalBytes: bytes, JournalOldest: b.journal.age().Milliseconds(), JournalDurable: b.journal.durable && !b.journalFails.Load(),
 		MirrorRecords: mirror.Sessions, MirrorBytes: mirror.Bytes, MirrorAge: b.mirror.age().Milliseconds(), MirrorMissed: b.mirror.missed.Load(), MirrorWhole: b.mirror.knowsAll(),
 		Replayed: b.metrics.replayed.Load(), Refused: b.refused.len() + b.barred.len(),
 		Unreadable: b.unreadable.len() + int64(b.journal.unreadable), Lost: b.metrics.lost.Load(),
@@ -104,6 +104,7 @@ func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 // Ping returns nil when the backend can take a write now, if need be offline.
 func (b *Backend) Ping(ctx context.Context) error {
 	_, err := serve(ctx, b, served[struct{}]{
+		need:  writing,
 		claim: func(context.Context) error { return nil },
 		online: func(ctx context.Context, st *status) (struct{}, error) {
 			return struct{}{}, st.front.Ping(ctx)

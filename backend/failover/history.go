@@ -13,8 +13,8 @@ type Incarnated interface {
 	// Incarnation is another when the front store is another server, or the same
 	// after a restart; empty where that cannot be told.
 	Incarnation(ctx context.Context) (string, error)
-	// Connections grows with each connection that is made: while it stays, so
-	// does the incarnation.
+	// Connections grows with each connection that is made in the place of another,
+	// or to another address: while it stays, so does the incarnation.
 	Connections() uint64
 }
 

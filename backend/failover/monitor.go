@@ -14,23 +14,22 @@ import (
 // steady is how many probes in a row must succeed before an outage is over.
 const steady = 2
 
-// monitor watches over the front store until ctx ends.
+// monitor watches over the front store until ctx ends. What it has counted, and
+// how long it waits, is of one state: another begins anew.
 func (b *Backend) monitor(ctx context.Context) {
-	well, failures := 0, int64(0)
+	well, failures, last := 0, int64(0), State("")
 	for {
 		st := b.status.Load()
-		wait := b.opts.HealthCheckInterval
-		if st.state != Healthy {
-			wait = jitter(b.opts.RetryDelay)
-			if well > 0 {
-				wait /= 4
-			}
+		if st.state != last {
+			well, last = 0, st.state
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.suspect:
-		case <-time.After(wait):
+		case <-st.left:
+			continue
+		case <-time.After(b.patience(st, well)):
 		}
 		failures = b.checkJournal(ctx, failures)
 		if err := b.connect(ctx); err != nil {
@@ -54,15 +53,32 @@ func (b *Backend) monitor(ctx context.Context) {
 	}
 }
 
+// patience is how long to wait for the next probe.
+func (b *Backend) patience(st *status, well int) time.Duration {
+	switch {
+	case st.state == Healthy:
+		return b.opts.HealthCheckInterval
+	case well > 0:
+		return jitter(b.opts.RetryDelay) / 4
+	}
+	return jitter(b.opts.RetryDelay)
+}
+
 // checkJournal changes between degraded and read-only. A journal that took no writes
-// is asked again, unless more of them have failed than were known of: an empty one
-// takes less room. It returns how many have.
+// is asked again, unless more of them have failed than were known of. While all is
+// well it is asked as often as the front store: an outage is no time to find out
+// that its disk is full or its directory is gone. It returns how many have failed.
 func (b *Backend) checkJournal(ctx context.Context, known int64) (failures int64) {
 	failures = b.journalFailures.Load()
-	if b.journalFails.Load() && failures == known && b.journal.Ping(ctx) == nil {
-		b.journalFails.Store(false)
-	}
 	st := b.status.Load()
+	failed := b.journalFails.Load()
+	if failed && failures == known || !failed && st.state == Healthy {
+		err := b.journal.Ping(ctx)
+		if err != nil && !failed && ctx.Err() == nil {
+			b.opts.Logger.Error("the journal takes no writes: an outage now would be read-only", "error", err)
+		}
+		b.journalFails.Store(err != nil)
+	}
 	next := *st
 	switch fails := b.journalFails.Load(); {
 	case fails && st.state == Degraded:
@@ -300,7 +316,7 @@ func (b *Backend) move(from, to *status) bool {
 // change is move for who holds the gate.
 func (b *Backend) change(from, to *status) bool {
 	if from.state != to.state {
-		to.since = b.opts.Now()
+		to.since, to.left = b.opts.Now(), make(chan struct{})
 	}
 	if !b.status.CompareAndSwap(from, to) {
 		return false
@@ -308,6 +324,7 @@ func (b *Backend) change(from, to *status) bool {
 	if from.state == to.state {
 		return true
 	}
+	close(from.left)
 	b.metrics.transitions.Add(1)
 	level := slog.LevelWarn
 	if to.state == Recovering || to.state == Healthy {

@@ -89,6 +89,27 @@ func (t toll) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.Us
 	return t.Backend.RemoveUser(ctx, r)
 }
 
+func (t toll) ListUser(ctx context.Context, user perdure.UserKey, after string, limit int) (perdure.Page, error) {
+	if err := t.pass(ctx, "list"); err != nil {
+		return perdure.Page{}, err
+	}
+	return t.Backend.ListUser(ctx, user, after, limit)
+}
+
+func (t toll) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, error) {
+	if err := t.pass(ctx, "scan"); err != nil {
+		return perdure.Page{}, err
+	}
+	return t.Backend.Scan(ctx, q)
+}
+
+func (t toll) Stats(ctx context.Context) (perdure.Stats, error) {
+	if err := t.pass(ctx, "stats"); err != nil {
+		return perdure.Stats{}, err
+	}
+	return t.Backend.Stats(ctx)
+}
+
 func (t toll) Ping(ctx context.Context) error {
 	if err := t.pass(ctx, "ping"); err != nil {
 		return err

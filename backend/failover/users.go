@@ -92,6 +92,7 @@ func (b *Backend) agreeAll(ctx context.Context, st *status, page *perdure.Page) 
 // process does not hold when the journal is merged.
 func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.UserRemoved, error) {
 	return serve(ctx, b, served[perdure.UserRemoved]{
+		need: writing,
 		claim: func(ctx context.Context) error {
 			if err := b.claimUser(ctx, r.Epoch.User); err != nil {
 				return err

@@ -20,7 +20,8 @@ type committer struct {
 	b       *Backend
 	queue   chan *request
 	stopped chan struct{}
-	refused bool  // the last commit failed
+	trial   int   // the size of the commit that failed, since none of its size has succeeded; 0 for none
+	remade  int   // how often the file had been made anew
 	owed    owed  // what the file is behind by
 	failed  error // of the last commit of all
 
@@ -163,21 +164,43 @@ func (c *committer) write(s *stage) error {
 		return nil
 	}
 	c.owed.addTo(s)
-	err := c.b.file.commit(s.final, s.records)
+	trial := 0
+	if s.try {
+		trial = c.trial
+	}
+	err := c.b.file.commit(s.final, s.records, trial)
 	if err == nil {
 		c.owed.clear()
 	} else {
 		c.b.bytes.Add(-s.bytes)
 	}
-	if refused := err != nil; refused != c.refused {
-		c.refused = refused
-		if refused {
-			c.b.opts.Logger.Error("writes are refused until the data file takes them again", "error", err)
-		} else {
-			c.b.opts.Logger.Info("the data file takes writes again")
-		}
-	}
+	c.note(err)
 	return err
+}
+
+const (
+	leastTrial = 1 << 12
+	mostTrial  = 1 << 18
+)
+
+// note keeps in mind, and logs, that the file has refused a commit until one of its
+// size has succeeded: a full disk may have room for less, as for a ping.
+func (c *committer) note(err error) {
+	size := c.b.file.size
+	switch {
+	case err != nil:
+		if c.trial == 0 {
+			c.b.opts.Logger.Error("writes are refused until the data file takes them again", "error", err)
+		}
+		c.trial = min(max(size, leastTrial), mostTrial)
+	case c.trial > 0 && size >= c.trial:
+		c.trial = 0
+		c.b.opts.Logger.Info("the data file takes writes again")
+	}
+	if n := c.b.file.remade; n != c.remade {
+		c.remade = n
+		c.b.opts.Logger.Error("the data file was removed or moved while this process runs, and was made anew with all that it held", "file", c.b.file.path)
+	}
 }
 
 // apply shows what is staged to the readers.
@@ -191,11 +214,16 @@ func (c *committer) apply(s *stage) {
 	s.apply()
 }
 
-// pingCommand is an empty commit.
-type pingCommand struct{}
+// syncCommand is an empty commit.
+type syncCommand struct{}
 
-func (pingCommand) claim(*partitions)              {}
-func (pingCommand) discover(*Backend, *partitions) {}
-func (pingCommand) indexed() bool                  { return false }
-func (pingCommand) deferred() bool                 { return false }
-func (pingCommand) run(s *stage)                   { s.commit = true }
+func (syncCommand) claim(*partitions)              {}
+func (syncCommand) discover(*Backend, *partitions) {}
+func (syncCommand) indexed() bool                  { return false }
+func (syncCommand) deferred() bool                 { return false }
+func (syncCommand) run(s *stage)                   { s.commit = true }
+
+// pingCommand is an empty commit, or one of the size that was refused last.
+type pingCommand struct{ syncCommand }
+
+func (pingCommand) run(s *stage) { s.commit, s.try = true, true }

@@ -33,6 +33,7 @@ const (
 	metaBucket    = "meta"
 	layoutKey     = "layout"
 	countKey      = "count"
+	trialKey      = "trial" // holds nothing of use: see commit
 	checksumSize  = 4
 	keepBuffer    = 1 << 20
 )
@@ -49,6 +50,8 @@ type file struct {
 	count  uint64   // how many records it has
 	failed error    // set for good once it is not known what the file holds
 	buf    []byte   // the encoded records of the present commit
+	size   int      // of the pages that the last commit took
+	remade int      // how often it was made anew, having been removed
 }
 
 // openFile opens the data file in a directory, or makes it.
@@ -58,16 +61,7 @@ func openFile(dir string, lockWait time.Duration) (*file, error) {
 	}
 	f := &file{path: filepath.Join(dir, fileName)}
 	err := f.guard(func() (err error) {
-		f.db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{
-			Timeout:      max(lockWait, time.Millisecond), // zero would wait for ever
-			FreelistType: bbolt.FreelistMapType,
-			NoStatistics: true,
-			OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
-				f.handle, err = os.OpenFile(name, flag, mode)
-				return f.handle, err
-			},
-		})
-		if err != nil {
+		if f.db, err = openDB(f.path, lockWait, &f.handle); err != nil {
 			return err
 		}
 		return f.checkLayout()
@@ -77,6 +71,19 @@ func openFile(dir string, lockWait time.Duration) (*file, error) {
 		return nil, f.openError(dir, err)
 	}
 	return f, nil
+}
+
+// openDB opens a database. The handle is what it has opened, also where it fails.
+func openDB(path string, lockWait time.Duration, handle **os.File) (*bbolt.DB, error) {
+	return bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:      max(lockWait, time.Millisecond), // zero would wait for ever
+		FreelistType: bbolt.FreelistMapType,
+		NoStatistics: true,
+		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+			*handle, err = os.OpenFile(name, flag, mode)
+			return *handle, err
+		},
+	})
 }
 
 // openError says what to do about a file that cannot be opened.
@@ -182,11 +189,15 @@ func (f *file) each(fn func(id string, r *perdure.Record, err error)) error {
 }
 
 // commit makes what the records are now durable, nil where there is none any
-// more: all of them or none. It makes the file longer by so many records. An
-// error is an ErrUnavailable.
-func (f *file) commit(records map[string]*perdure.Record, more int) error {
+// more: all of them or none. It makes the file longer by so many records. A trial
+// is so many bytes that are of no use, to see whether there is room; the next commit
+// gives it back. An error is an ErrUnavailable.
+func (f *file) commit(records map[string]*perdure.Record, more, trial int) error {
 	if f.failed != nil {
 		return f.failed
+	}
+	if err := f.keepName(); err != nil {
+		return err
 	}
 	var txid int
 	err := f.guard(func() error {
@@ -194,9 +205,10 @@ func (f *file) commit(records map[string]*perdure.Record, more int) error {
 		if err != nil {
 			return err
 		}
+		defer func() { f.size = int(tx.Stats().PageAlloc) }()
 		defer tx.Rollback() // does nothing after the commit
 		txid = tx.ID()
-		if err := f.write(tx, records, f.count+uint64(more)); err != nil {
+		if err := errors.Join(f.write(tx, records, f.count+uint64(more)), f.try(tx, trial)); err != nil {
 			return err
 		}
 		return tx.Commit()
@@ -207,8 +219,21 @@ func (f *file) commit(records map[string]*perdure.Record, more int) error {
 	if err != nil {
 		return f.undone(txid, err)
 	}
+	if err := f.keepName(); err != nil { // what was written may have gone with the name
+		f.failed = err
+		return err
+	}
 	f.count += uint64(more)
 	return nil
+}
+
+// try puts a trial of so many bytes into the transaction, or takes the last one out.
+func (f *file) try(tx *bbolt.Tx, trial int) error {
+	meta := tx.Bucket([]byte(metaBucket))
+	if trial > 0 {
+		return meta.Put([]byte(trialKey), make([]byte, trial))
+	}
+	return meta.Delete([]byte(trialKey))
 }
 
 // write puts the records into the transaction, in the order of their ids.

@@ -39,7 +39,7 @@ func (b *Backend) Sync(ctx context.Context, ids ...string) error {
 	if owed := &b.committer.owed; owed.len() == 0 || len(ids) > 0 && !owed.any(ids) {
 		return nil
 	}
-	return b.committer.do(ctx, pingCommand{})
+	return b.committer.do(ctx, syncCommand{})
 }
 
 type forgetCommand struct{ records []perdure.Record } // by id

@@ -69,6 +69,9 @@ func writeToAFullDisk(dir string) error {
 // hundred, and then looks whether the write that failed has left a trace.
 func fillTheDisk(b *local.Backend, out *bufio.Writer, room bool) error {
 	ctx := context.Background()
+	if err := b.Ping(ctx); err != nil {
+		return fmt.Errorf("there is room, and a ping says %w", err)
+	}
 	for n := 0; ; n++ {
 		before, err := b.Stats(ctx)
 		if err != nil {
@@ -102,6 +105,11 @@ func fillTheDisk(b *local.Backend, out *bufio.Writer, room bool) error {
 		record, err := b.Get(ctx, r.ID)
 		if err != nil || record.Exists() || after.Bytes != before.Bytes || after.Sessions != before.Sessions || len(changes.Changes) > 0 {
 			return fmt.Errorf("the write that failed left a trace: %+v, %v, %+v, %+v, %v", record, err, before, after, changes)
+		}
+		for range 3 {
+			if err := b.Ping(ctx); !errors.Is(err, perdure.ErrUnavailable) {
+				return fmt.Errorf("a write was refused, and a ping says %w", err)
+			}
 		}
 		return nil
 	}

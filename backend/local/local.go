@@ -196,7 +196,7 @@ func (b *Backend) Changes(ctx context.Context, after string, limit int, wait tim
 }
 
 // Ping returns nil when a write would be taken now. With a directory it commits
-// an empty write to the data file.
+// an empty write to the data file, or since one was refused, a write of its size.
 func (b *Backend) Ping(ctx context.Context) error {
 	if err := b.ready(ctx); err != nil || b.committer == nil {
 		return err

@@ -32,11 +32,21 @@ func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, 
 		}
 	}
 	var page perdure.Page
+	bytes := 0
 	for left := pageLimit(q.Limit); p < q.To; p, after = p+1, "" {
 		if ctx.Err() != nil {
 			return perdure.Page{}, ended(ctx)
 		}
 		records, more := b.shards[p].page(after, left, q.Dead)
+		n := 0
+		n, bytes = fitting(bytes, len(records), func(i int) *perdure.Record { return records[i] })
+		if n < len(records) && n == 0 { // the page ends with the partition before
+			page.Next = writeCursor(page.Records[len(page.Records)-1].ID)
+			break
+		}
+		if n < len(records) {
+			records, more, left = records[:n], true, n
+		}
 		page.Records = slices.Grow(page.Records, len(records))
 		for _, r := range records {
 			page.Records = append(page.Records, *r)
@@ -52,6 +62,20 @@ func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, 
 		}
 	}
 	return page, nil
+}
+
+// fitting is how many of n records a page has room for that has so many bytes, and how
+// many it has then. A page has room for one.
+func fitting(bytes, n int, record func(i int) *perdure.Record) (fit, now int) {
+	for fit < n {
+		more := record(fit).EncodedSize()
+		if bytes > 0 && bytes+more > perdure.MaxPageBytes {
+			break
+		}
+		bytes += more
+		fit++
+	}
+	return fit, bytes
 }
 
 // between is those of ids, which are in order, after one and up to another, or to

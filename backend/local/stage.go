@@ -41,8 +41,9 @@ type stage struct {
 	final   map[string]*perdure.Record
 
 	// commit asks for a commit even where nothing is staged; deferred leaves it
-	// to a later one.
-	commit, deferred bool
+	// to a later one. try has the commit find out whether there is room for one that
+	// was refused.
+	commit, deferred, try bool
 }
 
 // execute carries out a command in memory, under the locks of all partitions

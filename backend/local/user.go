@@ -36,6 +36,10 @@ func (b *Backend) ListUser(ctx context.Context, k perdure.UserKey, after string,
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	entries, next := s.users[k].page(after, limit)
+	record := func(i int) *perdure.Record { return entries[i].record.Load() }
+	if n, _ := fitting(0, len(entries), record); n < len(entries) {
+		entries, next = entries[:n], writeCursor(record(n-1).ID)
+	}
 	page := perdure.Page{Next: next, Records: make([]perdure.Record, len(entries))}
 	for i, e := range entries {
 		page.Records[i] = *e.record.Load()

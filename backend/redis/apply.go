@@ -65,7 +65,11 @@ func (b *Backend) carryScript(ctx context.Context, c call, load []*parcel) {
 		c.args = append(c.args, p.args...)
 	}
 	c.apart = !c.watch
-	replies, err := b.link.replies(b.link.exchange(ctx, []call{c})[0], len(load))
+	result := b.link.exchange(ctx, []call{c})[0]
+	if c.script == b.scripts.apply { // what a list lacks is the trouble of its callers
+		b.unanswered(result)
+	}
+	replies, err := b.link.replies(result, len(load))
 	for i, p := range load {
 		if p.err = err; err == nil {
 			p.reply = replies[i]

@@ -5,19 +5,26 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/redis/rueidis"
 )
 
 // connect makes a client. Where the server does not tell of changes, or may not
-// be asked to, it is one without a near cache, and cached is false.
+// be asked to, it is one without a near cache, and cached is false. Where what answers
+// is no such server as the configuration says, that is an ErrInvalid.
 func connect(ctx context.Context, o *Options, a *address, g *gate, changed func([]rueidis.RedisMessage)) (client rueidis.Client, cached bool, err error) {
+	if client, cached, err = tryConnect(ctx, o, a, g, changed); err != nil {
+		if option, bad := clientOption(o, a, newGate(false)); bad == nil {
+			err = misconfigured(diagnosed(ctx, err, &option, a))
+		}
+	}
+	return client, cached, err
+}
+
+func tryConnect(ctx context.Context, o *Options, a *address, g *gate, changed func([]rueidis.RedisMessage)) (client rueidis.Client, cached bool, err error) {
 	option, err := clientOption(o, a, g)
 	if err != nil {
 		return nil, false, err
@@ -42,6 +49,20 @@ func connect(ctx context.Context, o *Options, a *address, g *gate, changed func(
 	return client, false, err
 }
 
+// connectOnce makes a connection like those of a client, and ends it.
+func connectOnce(ctx context.Context, o *Options, a *address) error {
+	option, err := clientOption(o, a, newGate(a.master != ""))
+	if err != nil {
+		return err
+	}
+	option.ForceSingleClient = a.master == ""
+	client, err := dial(ctx, option)
+	if err == nil {
+		client.Close()
+	}
+	return err
+}
+
 // mayTrack reports whether the user may say which keys to track.
 func mayTrack(ctx context.Context, client rueidis.Client, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -64,7 +85,10 @@ func dial(ctx context.Context, option rueidis.ClientOption) (rueidis.Client, err
 	select {
 	case a := <-done:
 		if a.err != nil {
-			return nil, unanswered(failure(a.err), &option)
+			if a.client != nil {
+				a.client.Close()
+			}
+			return nil, failure(a.err)
 		}
 		return a.client, nil
 	case <-ctx.Done():
@@ -73,21 +97,8 @@ func dial(ctx context.Context, option rueidis.ClientOption) (rueidis.Client, err
 				a.client.Close()
 			}
 		}()
-		return nil, unanswered(ended(ctx), &option)
+		return nil, ended(ctx)
 	}
-}
-
-// unanswered names what else may be behind a connection that comes to nothing: one
-// side speaks TLS, and the other waits for what it takes for a command.
-func unanswered(err error, option *rueidis.ClientOption) error {
-	hungUp := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded) && option.TLSConfig != nil:
-		return fmt.Errorf("%w; a server without TLS on this port is silent too: its address is redis://", err)
-	case hungUp && option.TLSConfig == nil:
-		return fmt.Errorf("%w; a server with TLS on this port hangs up too: its address is rediss://", err)
-	}
-	return err
 }
 
 // topologyInterval is how often a Cluster is asked who serves which slot, besides
@@ -101,9 +112,9 @@ func clientOption(o *Options, a *address, g *gate) (rueidis.ClientOption, error)
 	}
 	dialer := net.Dialer{Timeout: o.Timeout, KeepAlive: time.Second}
 	option := rueidis.ClientOption{
-		InitAddress: a.hosts,
-		Username:    a.username, Password: a.password,
-		SelectDB: a.database, ForceSingleClient: a.database != 0,
+		InitAddress:       a.hosts,
+		AuthCredentialsFn: credentials(o, a),
+		SelectDB:          a.database, ForceSingleClient: a.database != 0,
 		ClientName: "perdure",
 		TLSConfig:  secure, Dialer: dialer,
 		DialCtxFn:        g.dial,
@@ -120,10 +131,8 @@ func clientOption(o *Options, a *address, g *gate) (rueidis.ClientOption, error)
 		ClusterOption: rueidis.ClusterOption{ShardsRefreshInterval: topologyInterval, MaxMovedRedirections: 8},
 	}
 	if a.master != "" {
-		option.Sentinel = rueidis.SentinelOption{
-			MasterSet: a.master, Username: o.SentinelUsername, Password: o.SentinelPassword,
-			TLSConfig: secure, Dialer: dialer, ClientName: "perdure",
-		}
+		dialer.ControlContext = toSentinel
+		option.Sentinel = rueidis.SentinelOption{MasterSet: a.master, TLSConfig: secure, Dialer: dialer, ClientName: "perdure"}
 	}
 	return option, nil
 }

@@ -12,6 +12,37 @@ import (
 	"github.com/redis/rueidis"
 )
 
+// settingError is the answer of a server to a configuration that does not fit it. It
+// is a perdure.ErrUnavailable: what is wrong may be the server's, and be put right
+// there. At the start it is the configuration's: see misconfigured.
+type settingError struct {
+	field, text string // the option, and what to do
+}
+
+func (e *settingError) Error() string { return perdure.ErrUnavailable.Error() + ": " + e.text }
+func (e *settingError) Unwrap() error { return perdure.ErrUnavailable }
+
+// setting is a settingError about the URL, or the user in it.
+func setting(format string, args ...any) error {
+	return &settingError{field: "URL", text: fmt.Sprintf(format, args...)}
+}
+
+// errSetting stands for a settingError in the table of refusals.
+var errSetting = errors.New("setting")
+
+// Misfit begins the problem of an InvalidError about a server that answered.
+const Misfit = "does not fit the server that answered: "
+
+// misconfigured is the ErrInvalid of an error that says that the server answered,
+// and that the configuration does not fit it; any other error stays.
+func misconfigured(err error) error {
+	var wrong *settingError
+	if errors.As(err, &wrong) {
+		return &perdure.InvalidError{Field: wrong.field, Problem: Misfit + wrong.text}
+	}
+	return err
+}
+
 // failure turns what the client or the server said into an error of package
 // perdure that says what to do. It repeats no argument of a command.
 func failure(err error) error {
@@ -26,8 +57,12 @@ func failure(err error) error {
 		return fmt.Errorf("%w: redis did not answer in time; see whether it hangs, or cannot be reached: %w", perdure.ErrUnavailable, context.DeadlineExceeded)
 	case errors.Is(err, rueidis.ErrNoSlot):
 		return fmt.Errorf("%w: no node of the Cluster serves this slot; see CLUSTER SHARDS", perdure.ErrUnavailable)
+	case errors.As(err, new(*settingError)):
+		return err
 	case errors.As(err, new(*tls.CertificateVerificationError)):
-		return fmt.Errorf("%w: the certificate of redis is not trusted; name its authority in CAFile: %w", perdure.ErrUnavailable, err)
+		return &settingError{field: "CAFile", text: fmt.Sprintf("the certificate of redis is not trusted; name its authority in CAFile: %v", err)}
+	case alerted(err):
+		return &settingError{field: "CertFile", text: fmt.Sprintf("redis does not take this side of the TLS connection; see whether it asks for a certificate, and which: %v", err)}
 	case rueidis.IsParseErr(err):
 		return fmt.Errorf("%w: redis answered with something else than was asked for; see what listens at its address", perdure.ErrUnavailable)
 	default:
@@ -40,6 +75,9 @@ func failure(err error) error {
 func refusal(reply string) error {
 	for _, known := range refusals() {
 		if strings.HasPrefix(reply, known.code) || strings.Contains(reply, "-"+known.code+" ") {
+			if known.is == errSetting {
+				return setting("redis says %s: %s", known.code, known.advice)
+			}
 			return fmt.Errorf("%w: redis says %s: %s", known.is, known.code, known.advice)
 		}
 	}
@@ -49,22 +87,26 @@ func refusal(reply string) error {
 	case strings.Contains(reply, "PERDURESKEW"):
 		return fmt.Errorf("%w; synchronise the clock of this machine (NTP)", perdure.ErrSkew)
 	case strings.Contains(reply, "cluster support disabled"):
-		return fmt.Errorf("%w: this server is not part of a Cluster, which several hosts stand for; give one host, or ?master_name= for Sentinels", perdure.ErrUnavailable)
+		return setting("this server is not part of a Cluster, which several hosts stand for; give one host, or ?master_name= for Sentinels")
 	case strings.Contains(reply, "No such master"):
-		return fmt.Errorf("%w: the Sentinels do not watch a master of this name; correct master_name", perdure.ErrUnavailable)
+		return setting("the Sentinels do not watch a master of this name; correct master_name")
 	case strings.Contains(reply, "unknown command") && strings.Contains(strings.ToUpper(reply), "SENTINEL"):
-		return fmt.Errorf("%w: this server is no Sentinel, which master_name asks for; leave it out, or give the Sentinels' hosts", perdure.ErrUnavailable)
+		return setting("this server is no Sentinel, which master_name asks for; leave it out, or give the Sentinels' hosts")
 	case strings.Contains(reply, "DB index is out of range"):
-		return fmt.Errorf("%w: the server has no database of this number; correct the URL", perdure.ErrUnavailable)
-	case strings.Contains(reply, "unknown command"):
-		return fmt.Errorf("%w: redis does not know a command that is needed; version 6.2 or later is, with no command renamed", perdure.ErrUnavailable)
-	case strings.Contains(reply, "user executing the script can't"):
-		return fmt.Errorf("%w: the ACL of this redis user lacks a command or a key that scripts use; the capability report (perdure doctor) names them", perdure.ErrUnavailable)
-	case strings.Contains(reply, "max number of clients"):
+		return setting("the server has no database of this number; correct the URL")
+	case strings.Contains(reply, "not allowed in cluster mode"):
+		return setting("it is a node of a Cluster, which has only the database 0; give the URL without a database number")
+	case strings.Contains(reply, "unknown command"), strings.Contains(reply, "Unknown Redis command"):
+		return setting("redis does not know a command that is needed; version 6.2 or later is, with no command renamed")
+	case strings.Contains(reply, "user executing the script can't"), strings.Contains(reply, "ACL failure in script"):
+		return setting("the ACL of this redis user lacks a command or a key that scripts use; the capability report (perdure doctor) names them")
+	case isMaxClients(reply):
 		return fmt.Errorf("%w: redis has no room for another connection; raise maxclients", perdure.ErrUnavailable)
 	}
 	return fmt.Errorf("%w: redis says %q", perdure.ErrUnavailable, clip(reply))
 }
+
+func isMaxClients(reply string) bool { return strings.Contains(reply, "max number of clients") }
 
 type known struct {
 	code, advice string
@@ -82,14 +124,14 @@ func refusals() []known {
 		{"NOREPLICAS", "it takes no writes while it has too few replicas; repair them, or lower min-replicas-to-write", perdure.ErrUnavailable},
 		{"MISCONF", "it takes no writes while it cannot save; make room on its disk and see its log", perdure.ErrUnavailable},
 		{"CLUSTERDOWN", "part of the Cluster is missing; bring its masters back, and see CLUSTER INFO", perdure.ErrUnavailable},
-		{"CROSSSLOT", "it is a node of a Cluster; give the URL without a database number", perdure.ErrUnavailable},
+		{"CROSSSLOT", "it is a node of a Cluster; give the URL without a database number", errSetting},
 		{"TRYAGAIN", "the slot is being moved to another node; finish the move", perdure.ErrUnavailable},
 		{"MOVED", "it is a node of a Cluster whose nodes do not agree on who serves the slot; see CLUSTER SHARDS", perdure.ErrUnavailable},
 		{"ASK", "the slot is being moved to another node; finish the move", perdure.ErrUnavailable},
-		{"NOAUTH", "it asks for a password; put one into the URL, as in redis://user:password@host", perdure.ErrUnavailable},
-		{"WRONGPASS", "it does not know this user, or not with this password; correct the URL", perdure.ErrUnavailable},
-		{"NOPERM", "the ACL of this user lacks a command or a key; the capability report names them", perdure.ErrUnavailable},
-		{"DENIED", "it runs in protected mode and takes local connections alone; set a password on it", perdure.ErrUnavailable},
+		{"NOAUTH", "it asks for a password; put one into the URL, as in redis://user:password@host", errSetting},
+		{"WRONGPASS", "it does not know this user, or not with this password; correct the URL", errSetting},
+		{"NOPERM", "the ACL of this user lacks a command or a key; the capability report names them", errSetting},
+		{"DENIED", "it runs in protected mode and takes local connections alone; set a password on it", errSetting},
 		{"WRONGTYPE", "a key of this prefix holds something else than sessions; use a prefix of your own", perdure.ErrFormat},
 	}
 }

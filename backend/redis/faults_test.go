@@ -213,7 +213,7 @@ func TestLoginIsRefused(t *testing.T) {
 		"wrong password": "redis://:guessed-wrong@" + server.Addr(),
 	} {
 		_, err := Open(t.Context(), Options{URL: url})
-		if !errors.Is(err, perdure.ErrUnavailable) || strings.Contains(err.Error(), "guessed-wrong") {
+		if !errors.Is(err, perdure.ErrInvalid) || strings.Contains(err.Error(), "guessed-wrong") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -232,7 +232,7 @@ func TestTheOtherScheme(t *testing.T) {
 		if err == nil {
 			b.Close()
 		}
-		if !errors.Is(err, perdure.ErrUnavailable) || !strings.Contains(err.Error(), want) {
+		if !errors.Is(err, perdure.ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; it does not say %q", url, err, want)
 		}
 	}

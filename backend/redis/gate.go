@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -16,17 +17,21 @@ type gate struct {
 	// they do not name one.
 	spaced bool
 
-	made  atomic.Uint64 // connections so far
+	// made counts the connections that may have come to another server than those
+	// before: the first to an address, and each in the place of one that ended. One
+	// more beside those that are there is to the same.
+	made  atomic.Uint64
 	fresh chan struct{} // holds one element after a connection was made
 
-	mu   sync.Mutex
-	last map[string]time.Time // when a connection to an address was begun
+	mu    sync.Mutex
+	last  map[string]time.Time // when a connection to an address was begun
+	ended map[string]int       // connections to it that nothing has replaced yet
 }
 
 const dialGap = 50 * time.Millisecond
 
 func newGate(spaced bool) *gate {
-	return &gate{spaced: spaced, fresh: make(chan struct{}, 1), last: map[string]time.Time{}}
+	return &gate{spaced: spaced, fresh: make(chan struct{}, 1), last: map[string]time.Time{}, ended: map[string]int{}}
 }
 
 // dial has the signature of rueidis.ClientOption.DialCtxFn.
@@ -42,12 +47,36 @@ func (g *gate) dial(ctx context.Context, address string, dialer *net.Dialer, sec
 	if err != nil {
 		return nil, err
 	}
-	g.made.Add(1)
+	g.count(address)
 	select {
 	case g.fresh <- struct{}{}:
 	default:
 	}
-	return newGuard(conn), nil
+	guard := newGuard(conn)
+	guard.sentinel = dialer.ControlContext != nil
+	guard.over = sync.OnceFunc(func() { g.lost(address) })
+	return guard, nil
+}
+
+// toSentinel marks a dialer as that of Sentinels, which have users of their own.
+func toSentinel(context.Context, string, string, syscall.RawConn) error { return nil }
+
+// count takes in that a connection was made.
+func (g *gate) count(address string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	missing, known := g.ended[address]
+	if !known || missing > 0 {
+		g.made.Add(1)
+	}
+	g.ended[address] = max(missing-1, 0)
+}
+
+// lost takes in that one has ended.
+func (g *gate) lost(address string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ended[address]++
 }
 
 // turn is how long to wait until the address may be dialled.

@@ -144,21 +144,65 @@ func (l *link) get(ctx context.Context, watch bool, key string) (rueidis.RedisMe
 	return replies[0], nil
 }
 
-// getMany gets keys, wherever they are.
+// getMany gets keys, wherever they are, in as many round trips as keep each reply
+// within perdure.MaxPageBytes.
 func (l *link) getMany(ctx context.Context, watch bool, keys []string) ([]rueidis.RedisMessage, error) {
+	portions, err := l.portions(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]rueidis.RedisMessage, 0, len(keys))
+	for _, portion := range portions {
+		some, err := inTime(ctx, l, func(ctx context.Context) ([]rueidis.RedisMessage, error) {
+			switch {
+			case !l.cluster:
+				return l.mget(ctx, watch, portion)
+			case watch:
+				return l.messages(l.client.DoMultiCache(ctx, l.watchedGets(portion)...))
+			default:
+				return l.messages(l.client.DoMulti(ctx, l.gets(portion)...))
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// unmeasured is how many keys are got without asking how long what they hold is: of
+// the default bound on metadata, they are a page.
+const unmeasured = 64
+
+// portions are keys, divided so that what each part holds is a page at most.
+func (l *link) portions(ctx context.Context, keys []string) (portions [][]string, err error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	return inTime(ctx, l, func(ctx context.Context) ([]rueidis.RedisMessage, error) {
-		switch {
-		case !l.cluster:
-			return l.mget(ctx, watch, keys)
-		case watch:
-			return l.messages(l.client.DoMultiCache(ctx, l.watchedGets(keys)...))
-		default:
-			return l.messages(l.client.DoMulti(ctx, l.gets(keys)...))
+	if len(keys) <= unmeasured {
+		return [][]string{keys}, nil
+	}
+	calls := make([]call, len(keys))
+	for i, key := range keys {
+		calls[i] = command([]string{"STRLEN"}, key)
+	}
+	results, err := l.do(ctx, calls...)
+	if err != nil {
+		return nil, err
+	}
+	var size int64
+	first := 0
+	for i, result := range results {
+		n, err := l.number(result)
+		if err != nil {
+			return nil, err
 		}
-	})
+		if size += n; size > perdure.MaxPageBytes && i > first {
+			portions, first, size = append(portions, keys[first:i]), i, n
+		}
+	}
+	return append(portions, keys[first:]), nil
 }
 
 func (l *link) gets(keys []string) []rueidis.Completed {

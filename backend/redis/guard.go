@@ -17,11 +17,27 @@ type guard struct {
 	answered scanner
 	commands atomic.Int64 // messages that were written
 	replies  int64        // messages that were read, but for those that nobody asked for
+	over     func()       // is called when it has ended
+	sentinel bool         // the other side is one
 }
 
 var errGarbage = errors.New("what listens there does not speak as redis does (where it uses TLS, write rediss://)")
 
-func newGuard(conn net.Conn) *guard { return &guard{Conn: conn} }
+func newGuard(conn net.Conn) *guard { return &guard{Conn: conn, over: func() {}} }
+
+// RemoteAddr also says what the other side is.
+func (g *guard) RemoteAddr() net.Addr { return remote{g.Conn.RemoteAddr(), g.sentinel} }
+
+type remote struct {
+	net.Addr
+	sentinel bool
+}
+
+// Close ends the connection.
+func (g *guard) Close() error {
+	g.over()
+	return g.Conn.Close()
+}
 
 // Write counts the commands before they can be answered.
 func (g *guard) Write(p []byte) (int, error) {
@@ -36,13 +52,16 @@ func (g *guard) Write(p []byte) (int, error) {
 // Read passes on what has the form of replies.
 func (g *guard) Read(p []byte) (int, error) {
 	n, err := g.Conn.Read(p)
+	if err != nil {
+		g.over()
+	}
 	if n == 0 {
 		return n, err
 	}
 	messages, pushed, bad := g.answered.scan(p[:n])
 	g.replies += messages - pushed
 	if bad != nil || g.replies > g.commands.Load() {
-		g.Conn.Close()
+		g.Close()
 		return 0, errGarbage
 	}
 	return n, err

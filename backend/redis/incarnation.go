@@ -27,7 +27,8 @@ func (b *Backend) Incarnation(ctx context.Context) (string, error) {
 	return strings.Join(ids, ","), nil
 }
 
-// Connections is how many connections were made so far. A server that was
-// restarted or replaced is reached by a new one: while the number stays, so does
-// the incarnation.
+// Connections is how many connections were made so far, but for those that were
+// made beside others to the same server. A server that was restarted or replaced is
+// reached by one in the place of another: while the number stays, so does the
+// incarnation.
 func (b *Backend) Connections() uint64 { return b.gate.made.Load() }

@@ -50,8 +50,8 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 }
 
 // ErrEviction says that a server may evict live sessions, which
-// Options.RefuseEviction does not allow. It is a perdure.ErrUnavailable.
-var ErrEviction = fmt.Errorf("%w: the server evicts keys", perdure.ErrUnavailable)
+// Options.RefuseEviction does not allow. It is a perdure.ErrInvalid.
+var ErrEviction = fmt.Errorf("%w: the server evicts keys", perdure.ErrInvalid)
 
 // refuseEviction returns an error if a server evicts keys and the options say to
 // refuse that.
@@ -65,7 +65,7 @@ func (b *Backend) refuseEviction(ctx context.Context) error {
 	}
 	for i := range servers {
 		if f := servers[i].eviction(); f.Severity > perdure.SeverityOK {
-			return fmt.Errorf("%w: maxmemory-policy of %s is %s, and RefuseEviction is set; %s", ErrEviction, servers[i].address, f.Found, f.Advice)
+			return errEviction(servers[i].address, f.Found, f.Advice)
 		}
 	}
 	return nil
@@ -155,7 +155,7 @@ func (b *Backend) clock(offset time.Duration) perdure.Finding {
 // changes nothing: on a key that is not there.
 func harmless() []string {
 	return []string{
-		"GET k", "MGET k", "EXISTS k", "GETRANGE k 0 0", "SET k v XX", "SETRANGE k 0 ", "DEL k", "EXPIREAT k 1",
+		"GET k", "MGET k", "EXISTS k", "STRLEN k", "GETRANGE k 0 0", "SET k v XX", "SETRANGE k 0 ", "DEL k", "EXPIREAT k 1",
 		"ZADD k XX 0 m", "ZREM k m", "ZCARD k", "ZCOUNT k 0 0", "ZRANGE k 0 0", "ZSCORE k m", "ZRANGEBYSCORE k 0 0", "ZREMRANGEBYSCORE k 0 0",
 		"XADD k NOMKSTREAM * f v", "XTRIM k MAXLEN 0", "XLEN k", "XRANGE k - +", "XREVRANGE k + -",
 	}

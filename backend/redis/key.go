@@ -37,6 +37,9 @@ type partitionKeys struct {
 	hex                         string // how its native ids begin
 }
 
+// probes are the keys of luaProbing.
+func (p *partitionKeys) probes() []string { return []string{p.health, p.health + "z", p.health + "f"} }
+
 func newKeyspace(prefix string) *keyspace {
 	k := &keyspace{prefix: prefix}
 	for i := range k.partitions {

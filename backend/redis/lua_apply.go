@@ -22,11 +22,14 @@ package redis
 //	r  remove, or plant the record unless it is empty
 //	   KEYS session, expiry index, tombstone index
 //	   ARGV prefix of user indexes, reason and version, record, reap, due
+//	h  probe, as luaProbing does
+//	   KEYS string, sorted set, stream
 //
 // reap is when Redis may drop the key by itself, in seconds; due the score in the
 // index, in milliseconds.
 const luaApply = luaCommon + luaFeed + luaIndexing + `
 local K, A, out = KEYS, ARGV, {}
+` + luaProbing + `
 local skew, today, before_id = tonumber(A[2]), tonumber(A[3]), A[4] + 1
 local clock
 
@@ -216,6 +219,9 @@ while a < last do
   elseif op == 'r' then
     ok, result = pcall(remove, k, a + 1)
     k, a = k + 3, a + 6
+  elseif op == 'h' then
+    ok, result = pcall(probe, k)
+    k, a = k + 3, a + 1
   else
     ok, result = pcall(put, k, a + 1)
     k, a = k + A[a+3], a + 3 + 7 * A[a+2]

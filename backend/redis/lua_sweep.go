@@ -120,12 +120,3 @@ end
 //
 //	KEYS probe
 const luaTime = `return redis.call('TIME')`
-
-// luaProbe finds out whether the server takes a write from a script now. What it
-// writes is gone a second later.
-//
-//	KEYS probe
-const luaProbe = `
-redis.call('SET', KEYS[1], '', 'PX', '1000')
-return 1
-`

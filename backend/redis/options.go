@@ -24,6 +24,12 @@ type Options struct {
 	// Prefix, and sentinel_username and sentinel_password log in to Sentinels.
 	URL string
 
+	// Reload returns the URL as it is now. It is called for each new connection,
+	// which logs in with the user and password of that: a password can change while
+	// this process runs. All else in it counts at the start alone. It must be safe
+	// for concurrent use. Defaults to URL.
+	Reload func() (url string, err error)
+
 	// Prefix begins every key. Two services with different prefixes share a
 	// server without seeing each other. It may not contain braces. Defaults to
 	// "perdure:".
@@ -81,6 +87,8 @@ type Options struct {
 	// Logger hears of trouble with the connection. It is never given a password
 	// or what a session holds. Defaults to none.
 	Logger *slog.Logger
+
+	sentinelGiven bool // the Sentinels' user is not that of the URL
 }
 
 const (
@@ -106,7 +114,7 @@ func (o Options) withDefaults() (Options, address, error) {
 	if o.Prefix == "" {
 		o.Prefix = defaultPrefix
 	}
-	if o.SentinelUsername == "" && o.SentinelPassword == "" {
+	if o.sentinelGiven = o.SentinelUsername != "" || o.SentinelPassword != ""; !o.sentinelGiven {
 		o.SentinelUsername, o.SentinelPassword = a.sentinelUsername, a.sentinelPassword
 	}
 	if o.Timeout == 0 {

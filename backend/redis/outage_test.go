@@ -109,19 +109,29 @@ func TestWrongServersAreNamed(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{TLS: true})
 	plain := redistest.Start(t, redistest.Options{})
 	other := redistest.Start(t, redistest.Options{TLS: true})
+	guarded := redistest.Start(t, redistest.Options{Password: "opensesame"})
+	group := redistest.StartSentinel(t, redistest.SentinelOptions{})
+	cluster := redistest.StartCluster(t, redistest.ClusterOptions{})
 	for name, c := range map[string]struct {
 		options Options
 		says    string
 	}{
 		"not a Cluster":          {Options{URL: "redis://" + plain.Addr() + "," + plain.Addr()}, "Cluster"},
 		"no Sentinel":            {Options{URL: "redis://" + plain.Addr() + "?master_name=m"}, "Sentinel"},
-		"plain to TLS":           {Options{URL: "redis://" + server.Addr()}, ""},
+		"plain to TLS":           {Options{URL: "redis://" + server.Addr()}, "rediss://"},
+		"TLS to plain":           {Options{URL: "rediss://" + plain.Addr()}, "redis://"},
+		"no such master":         {Options{URL: strings.ReplaceAll(group.URL(), "master_name=", "master_name=other-")}, "master_name"},
+		"a Cluster's database":   {Options{URL: "redis://" + cluster.Nodes()[0].Addr() + "/1"}, "database"},
+		"a wrong password":       {Options{URL: "redis://:hunter2@" + guarded.Addr()}, "WRONGPASS"},
+		"no password":            {Options{URL: "redis://" + guarded.Addr()}, "NOAUTH"},
 		"another authority":      {Options{URL: server.URL(), CAFile: other.CAFile(), CertFile: server.CertFile(), KeyFile: server.KeyFile()}, "CAFile"},
-		"no client certificate":  {Options{URL: server.URL(), CAFile: server.CAFile()}, ""},
+		"no client certificate":  {Options{URL: server.URL(), CAFile: server.CAFile()}, "certificate"},
 		"a database too far out": {Options{URL: plain.URL() + "/99"}, "database"},
 	} {
-		_, err := Open(t.Context(), c.options)
-		if !errors.Is(err, perdure.ErrUnavailable) || !strings.Contains(err.Error(), c.says) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // as failover gives it
+		_, err := Open(ctx, c.options)
+		cancel()
+		if !errors.Is(err, perdure.ErrInvalid) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

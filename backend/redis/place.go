@@ -71,9 +71,12 @@ type found struct {
 	unreadable []string         // ids of records that cannot be read; they are not in ids
 }
 
+// room is how many bytes the records of one reply may have.
+const room = "4194304" // perdure.MaxPageBytes
+
 // pageArgs are the arguments of luaPage for one index.
 func pageArgs(own *partitionKeys, after place, limit int) []string {
-	return []string{own.records, after.score, after.member, strconv.Itoa(limit - 1)}
+	return []string{own.records, after.score, after.member, strconv.Itoa(limit - 1), room}
 }
 
 // page reads a page of one index: the first of it together with those of other
@@ -165,22 +168,24 @@ func readRecords(parts []rueidis.RedisMessage) (f found, err error) {
 	return f, nil
 }
 
-// readNames reads the reply of luaNames: the members, and the last of them if
-// there may be more.
-func (b *Backend) readNames(result rueidis.RedisResult) (names []string, last place, err error) {
+// readNames reads the reply of luaNames into a sheet.
+func (b *Backend) readNames(result rueidis.RedisResult, s *sheet) error {
 	parts, err := result.ToArray()
-	if err == nil && len(parts) < 3 {
+	if err == nil && len(parts) < 4 {
 		err = errGarbage
 	}
-	if err != nil {
-		return nil, last, b.link.failure(err)
+	if err == nil {
+		s.bytes, err = parts[3].ToInt64()
 	}
-	names = make([]string, len(parts)-3)
-	for i := range names {
-		if names[i], err = parts[i+3].ToString(); err != nil {
-			return nil, last, failure(err)
+	if err != nil {
+		return b.link.failure(err)
+	}
+	s.ids = make([]string, len(parts)-4)
+	for i := range s.ids {
+		if s.ids[i], err = parts[i+4].ToString(); err != nil {
+			return failure(err)
 		}
 	}
-	last, err = readPlace(parts[1:3])
-	return names, last, err
+	s.last, err = readPlace(parts[1:3])
+	return err
 }

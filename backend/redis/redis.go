@@ -28,6 +28,11 @@ type Backend struct {
 	// What concurrent callers share, but in a Cluster.
 	reads, writes, pages *convoy
 
+	// short is set when a call could not be sent, or got no answer: connections may
+	// be missing, and spare finds out whether there would be one more.
+	short atomic.Bool
+	spare func(ctx context.Context) error
+
 	feeds  feeds
 	bell   *bell
 	sweeps atomic.Uint32
@@ -43,9 +48,10 @@ type scripts struct {
 	apply, fill, index, page, names, revoke, due, sweep, probe, time *script
 }
 
-// Open connects to the server. A wrong option is a perdure.ErrInvalid. A server
-// that cannot be reached, or does not let this user in, is a
-// perdure.ErrUnavailable that says what to do.
+// Open connects to the server. A wrong option is a perdure.ErrInvalid, and so is one
+// that does not fit the server which answers: a wrong password, TLS or not, Sentinel,
+// Cluster or neither. A server that cannot be reached is a perdure.ErrUnavailable that
+// says what to do.
 func Open(ctx context.Context, options Options) (*Backend, error) {
 	o, a, err := options.withDefaults()
 	if err != nil {
@@ -71,6 +77,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		b.near = cache
 	}
 	b.encrypted = o.secure(&a)
+	b.spare = func(ctx context.Context) error { return connectOnce(ctx, &o, &a) }
 	b.link = newLink(client, o.Timeout, o.TimeoutAll)
 	b.listed = cached && !b.link.cluster
 	b.feeds = newFeeds(b.keys, b.link.cluster, o.FeedLength)
@@ -100,29 +107,6 @@ func (k *keyspace) changed(cache *near, keys []rueidis.RedisMessage) {
 			cache.drop(k.name(key))
 		}
 	}
-}
-
-// Ping returns nil when a script can write on the server now, in a Cluster on
-// each master. What it writes is gone after a second.
-func (b *Backend) Ping(ctx context.Context) error {
-	partitions := b.keys.partitions[:1]
-	if b.link.cluster {
-		partitions = b.keys.partitions[:]
-	}
-	var calls []call
-	for i := range partitions {
-		calls = append(calls, call{script: b.scripts.probe, keys: []string{partitions[i].health}})
-	}
-	results, err := b.link.do(ctx, calls...)
-	if err != nil {
-		return err
-	}
-	for _, result := range results {
-		if _, err := b.link.message(result); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Close ends the connections. It waits no longer than Options.Timeout for what is

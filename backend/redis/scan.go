@@ -50,6 +50,7 @@ type pager struct {
 	query   *perdure.ScanQuery
 	at      station // where to go on
 	left    int     // records to come
+	bytes   int64   // of those that are there
 	found   perdure.Page
 }
 
@@ -117,28 +118,34 @@ func (c *pager) index(s station) string {
 func (c *pager) names(s station) call {
 	return call{
 		script: c.backend.scripts.names, keys: []string{c.index(s)},
-		args: []string{s.place.score, s.place.member, strconv.Itoa(c.left - 1)},
+		args: []string{s.place.score, s.place.member, strconv.Itoa(c.left - 1), c.backend.keys.partitions[s.partition].records, room},
 	}
 }
 
 // sheet is what was read from an index.
 type sheet struct {
 	station
-	ids  []string
-	last place // of the ids, if there may be more
+	ids   []string
+	bytes int64 // of their records
+	last  place // of the ids, if there may be more
 }
 
 // take adds the records of what was read from indexes to the page, and goes on
 // after them. It reports whether the page is full.
 func (c *pager) take(ctx context.Context, stations []station, results []rueidis.RedisResult) (full bool, err error) {
 	sheets := make([]sheet, 0, len(stations))
-	for i, room := 0, c.left; i < len(stations) && room > 0; i++ {
+	for i, room := 0, c.left; i < len(stations) && room > 0 && !full; i++ {
 		s := sheet{station: stations[i]}
-		if s.ids, s.last, err = c.backend.readNames(results[i]); err != nil {
+		if err = c.backend.readNames(results[i], &s); err != nil {
 			return false, err
 		}
+		if full = c.bytes > 0 && c.bytes+s.bytes > perdure.MaxPageBytes; full {
+			break
+		}
 		room -= len(s.ids)
+		c.bytes += s.bytes
 		sheets = append(sheets, s)
+		full = s.last.member != ""
 	}
 	values, err := c.values(ctx, sheets)
 	if err != nil {
@@ -163,6 +170,9 @@ func (c *pager) take(ctx context.Context, stations []station, results []rueidis.
 			c.at.place = s.last
 		}
 		c.left -= len(s.ids)
+	}
+	if full {
+		c.left = 0
 	}
 	return c.left <= 0, nil
 }

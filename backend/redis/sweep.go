@@ -81,8 +81,10 @@ func (b *Backend) due(ctx context.Context, now perdure.Millis) (due [perdure.Par
 }
 
 // number is the reply that is one.
-func (b *Backend) number(result rueidis.RedisResult) (int64, error) {
-	reply, err := b.link.message(result)
+func (b *Backend) number(result rueidis.RedisResult) (int64, error) { return b.link.number(result) }
+
+func (l *link) number(result rueidis.RedisResult) (int64, error) {
+	reply, err := l.message(result)
 	if err != nil {
 		return 0, err
 	}

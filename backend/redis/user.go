@@ -51,7 +51,7 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 		}
 	}
 	switch {
-	case l.looked == limit:
+	case l.last.member != "":
 		page.Next = l.last.String()
 	case after == "" && b.listed && l.tells(page.Records):
 		b.near.putList(s, index, idsOf(page.Records))
@@ -153,7 +153,7 @@ func (b *Backend) revokeCall(r *perdure.UserRemoval, from place, limit int) call
 		args: append([]string{
 			b.feeds.length, decimal(b.encoder.skew), decimal(today), string(e.Append(nil)), based(r.Base),
 			reap(partition, drop, today), decimal(drop), string([]byte{byte(perdure.UserRevoked), byte(r.Reason)}), mark(r.Reason, e.Version),
-			home.records, home.hex, from.score, from.member, strconv.Itoa(limit),
+			home.records, home.hex, from.score, from.member, strconv.Itoa(limit), room,
 		}, r.Except...),
 	}
 }

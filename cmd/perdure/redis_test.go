@@ -101,7 +101,7 @@ func TestDoctorOnRedis(t *testing.T) {
 	if r := startDaemon(t, env...).end(); !strings.Contains(r.stderr, "allkeys-lru") {
 		t.Errorf("serve does not warn: %+v", r)
 	}
-	if r := refused(t, append(env, "PERDURE_REDIS_REFUSE_EVICTION=true")...); r.code != exitError || !strings.Contains(r.stderr, "noeviction") {
+	if r := refused(t, append(env, "PERDURE_REDIS_REFUSE_EVICTION=true")...); r.code != exitUsage || !strings.Contains(r.stderr, "noeviction") {
 		t.Errorf("serve starts all the same: %+v", r)
 	}
 }
@@ -114,5 +114,14 @@ func TestVerdict(t *testing.T) {
 	r.Findings[0].Severity = perdure.SeverityError
 	if code := exitCode(r.verdict()); code != exitError {
 		t.Error(code)
+	}
+}
+
+// TestServeStopsAtAnAnswer: a Redis that the configuration does not fit is no outage.
+func TestServeStopsAtAnAnswer(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{Password: "opensesame"})
+	r := refused(t, "REDIS_URL=redis://:hunter2@"+server.Addr())
+	if r.code != exitUsage || !strings.Contains(r.stderr, "REDIS_URL") || !strings.Contains(r.stderr, "WRONGPASS") || strings.Contains(r.stderr, "hunter2") {
+		t.Errorf("%+v", r)
 	}
 }

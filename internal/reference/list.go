@@ -45,6 +45,9 @@ func (b *reference) page(all []perdure.Record, after string, limit int) (perdure
 		start++
 	}
 	all = all[start:]
+	if !b.is(pagesHaveNoSize) {
+		limit = min(limit, fitting(all))
+	}
 	if len(all) <= limit {
 		return perdure.Page{Records: all}, nil
 	}
@@ -57,6 +60,17 @@ func (b *reference) page(all []perdure.Record, after string, limit int) (perdure
 	}
 	b.made[page.Next] = true
 	return page, nil
+}
+
+// fitting is how many of the records make a page.
+func fitting(all []perdure.Record) int {
+	bytes := 0
+	for i := range all {
+		if bytes += all[i].EncodedSize(); bytes > perdure.MaxPageBytes && i > 0 {
+			return i
+		}
+	}
+	return len(all)
 }
 
 func (b *reference) pageByOffset(all []perdure.Record, last string, limit int) (perdure.Page, error) {

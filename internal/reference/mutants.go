@@ -75,6 +75,7 @@ const (
 	listLosesTheCut           bug = "a listing loses what had its expiry cut"
 	listSpendsPages           bug = "pages are spent on the dead"
 	shortSessionsHideLonger   bug = "a short session hides the longer ones"
+	pagesHaveNoSize           bug = "a page is as large as its records are"
 	pagesSkip                 bug = "a listing skips a record between pages"
 	pagesOverlap              bug = "a listing repeats a record"
 	cursorsAreOffsets         bug = "a cursor is an offset"
@@ -260,6 +261,7 @@ func pageMutants() []Mutant {
 		{listLosesTheCut, []string{"ListUser/FollowsTheExpiry"}},
 		{listSpendsPages, []string{"ListUser/TheDeadDoNotPileUp"}},
 		{shortSessionsHideLonger, []string{"ListUser/AShortSessionHidesNoLonger"}},
+		{pagesHaveNoSize, []string{"ListUser/IsBoundedInBytes"}},
 		{pagesSkip, []string{"ListUser/ShowsEachSessionOnce", "Scan/ShowsEachRecord", property}},
 		{pagesOverlap, []string{"ListUser/ShowsEachSessionOnce", "Scan/ShowsEachRecord", property}},
 		{cursorsAreOffsets, []string{"ListUser/IsStableWhileOthersWrite", "Scan/IsStableWhileOthersWrite"}},

@@ -1,0 +1,93 @@
+package redis
+
+import (
+	"context"
+	"sync"
+
+	"github.com/redis/rueidis"
+)
+
+// Ping returns nil if a create and a logout would be carried out now. It goes the
+// way that they do: with the calls of others over their connections, in a Cluster to
+// each master, and with every command that their scripts run. Since a call has failed
+// for want of an answer, a new connection must also be had: those that calls need may
+// be gone, and this one's not. It leaves nothing behind.
+func (b *Backend) Ping(ctx context.Context) error {
+	if err := b.link.ready(ctx); err != nil {
+		return err
+	}
+	if b.link.cluster {
+		return b.pingPartitions(ctx)
+	}
+	ways := []func(context.Context) error{b.pingWrites, b.pingReads}
+	if b.short.Load() {
+		ways = append(ways, b.pingConnect)
+	}
+	errs := make([]error, len(ways))
+	var all sync.WaitGroup
+	for i, way := range ways {
+		all.Go(func() { errs[i] = way(ctx) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pingWrites goes with the calls of Apply.
+func (b *Backend) pingWrites(ctx context.Context) error {
+	p := b.writes.parcel()
+	p.grows = true
+	p.keys = append(p.keys, b.keys.partitions[0].probes()...)
+	p.args = append(p.args, "h")
+	reply, err := b.writes.send(ctx, p)
+	if err == nil {
+		err = b.link.failure(reply.Error())
+	}
+	return err
+}
+
+// pingReads goes with those of Get, over the connection that all others share.
+func (b *Backend) pingReads(ctx context.Context) error {
+	_, err := b.fetch(ctx, b.keys.partitions[0].health)
+	return err
+}
+
+// pingConnect makes a connection, and ends it.
+func (b *Backend) pingConnect(ctx context.Context) error {
+	_, err := inTime(ctx, b.link, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.spare(ctx) })
+	if err == nil {
+		b.short.Store(false)
+	}
+	return err
+}
+
+// pingPartitions asks the master of every partition, over the connections that all
+// calls of a Cluster share.
+func (b *Backend) pingPartitions(ctx context.Context) error {
+	calls := make([]call, len(b.keys.partitions))
+	for i := range calls {
+		calls[i] = call{script: b.scripts.probe, keys: b.keys.partitions[i].probes()}
+	}
+	results, err := b.link.do(ctx, calls...)
+	if err != nil {
+		return err
+	}
+	for _, result := range results {
+		if _, err := b.link.message(result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unanswered notes that a call could not be sent, or got no answer.
+func (b *Backend) unanswered(result rueidis.RedisResult) {
+	err := result.Error()
+	if reply, ok := rueidis.IsRedisErr(err); err != nil && (!ok || isMaxClients(reply.Error())) {
+		b.short.Store(true)
+	}
+}
