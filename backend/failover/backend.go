@@ -64,6 +64,7 @@ type Backend struct {
 	barred          ids                    // of records of the mirror that it has lost and does not take
 	unreadable      ids                    // of records of the front store that were met
 	merged          ids                    // of records of the journal, in the present recovery
+	own             ids                    // of sessions that nobody else can know: minted in this outage and never merged
 	copying         sync.Mutex             // one writer or remover of the mirror's copy
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is

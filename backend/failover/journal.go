@@ -23,6 +23,7 @@ type journal struct {
 	durable bool
 	oldest  atomic.Int64 // unix ms of the first entry since it was last empty
 	ends    ids          // of what is in it and is no session
+	stale   ids          // of sessions in it from earlier lives, which ended too long ago
 
 	// unreadable is how many records of it, and of journals that were taken over,
 	// cannot be read: they stay on the disk and are not merged.
