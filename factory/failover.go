@@ -38,7 +38,7 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 		Dir: dir, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, DataLoss: c.DataLoss,
 		MaxMirrorBytes: c.MaxMemory, MaxJournalBytes: c.MaxMemory,
 		MaxRetries: c.RedisMaxRetries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
-		MaxClockSkew: c.MaxClockSkew, Logger: logger,
+		OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,
 	})
 	if err != nil {
 		return nil, err

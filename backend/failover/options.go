@@ -95,8 +95,9 @@ type Options struct {
 	// Defaults to 20,000.
 	RecoveryRate int
 	// OutageIDAge is how long an id minted in an outage, and not found here, is
-	// taken for one that another process still has in its journal. Defaults to
-	// 1 hour.
+	// taken for one that another process still has in its journal. It is to be no
+	// shorter than the horizon of sessions: a journal may be as old as they live.
+	// Defaults to 7 days.
 	OutageIDAge time.Duration
 	// LossWindow is how much of what was acknowledged is merged again when the
 	// front store turns out to be another server, or the same with another
@@ -132,7 +133,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.RetryDelay, time.Second)
 	setDefault(&o.HealthCheckInterval, 30*time.Second)
 	setDefault(&o.RecoveryRate, 20_000)
-	setDefault(&o.OutageIDAge, time.Hour)
+	setDefault(&o.OutageIDAge, 7*24*time.Hour)
 	setDefault(&o.LossWindow, time.Minute)
 	setDefault(&o.MaxClockSkew, perdure.DefaultMaxClockSkew)
 	if o.Now == nil {
