@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -51,8 +52,9 @@ type file struct {
 	buf    []byte   // the encoded records of the present commit
 }
 
-// openFile opens the data file in a directory, or makes it.
-func openFile(dir string, lockWait time.Duration) (*file, error) {
+// openFile opens the data file in a directory, or makes it. Its pages are looked at
+// before bbolt follows them.
+func openFile(dir string, lockWait time.Duration, strict bool) (*file, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: the data directory cannot be made: %w; give one that this user can write", perdure.ErrUnavailable, err)
 	}
@@ -63,8 +65,16 @@ func openFile(dir string, lockWait time.Duration) (*file, error) {
 			FreelistType: bbolt.FreelistMapType,
 			NoStatistics: true,
 			OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
-				f.handle, err = os.OpenFile(name, flag, mode)
-				return f.handle, err
+				if f.handle, err = os.OpenFile(name, flag, mode); err != nil {
+					return nil, err
+				}
+				if err = lock(f.handle, lockWait); err == nil {
+					if err = checkFile(f.handle, strict); err == nil || !locksFirst {
+						return f.handle, nil
+					}
+					err = f.damaged(err)
+				}
+				return nil, err
 			},
 		})
 		if err != nil {
@@ -95,7 +105,7 @@ func (f *file) openError(dir string, err error) error {
 }
 
 func (f *file) damaged(cause any) error {
-	return fmt.Errorf("%w: the data file %s is damaged (%v); put a backup in its place, or move it away to start empty", perdure.ErrFormat, f.path, cause)
+	return fmt.Errorf("%w: %w data file %s (%v); put a backup in its place, or move it away to start empty", perdure.ErrFormat, ErrDamaged, f.path, cause)
 }
 
 // checkLayout prepares a new file and refuses one of another layout.
@@ -113,9 +123,13 @@ func (f *file) checkLayout() error {
 		}
 		meta := tx.Bucket([]byte(metaBucket))
 		if meta == nil || tx.Bucket([]byte(recordsBucket)) == nil {
-			return fmt.Errorf("%w: %s is not a data file of perdure; give another directory", perdure.ErrFormat, f.path)
+			return fmt.Errorf("%w: %s is %w or not a data file of perdure; give another directory", perdure.ErrFormat, f.path, ErrDamaged)
 		}
-		if layout := string(meta.Get([]byte(layoutKey))); layout != fileLayout {
+		layout := string(meta.Get([]byte(layoutKey)))
+		if _, err := strconv.ParseUint(layout, 10, 16); err != nil {
+			return f.damaged("its layout is no number")
+		}
+		if layout != fileLayout {
 			return fmt.Errorf("%w: the data file %s has layout %.16q and this build reads %q; upgrade this process", perdure.ErrFormat, f.path, layout, fileLayout)
 		}
 		return nil
