@@ -24,6 +24,7 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 	if err != nil {
 		return nil, err
 	}
+	store, _ := redis.StoreName(address, c.prefixOf(address)) // what is wrong with it is found below
 	var wrong error // of the first attempt: written before Open returns, and then no more
 	first := true
 	backend, err := failover.Open(ctx, failover.Options{
@@ -35,7 +36,7 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 			first = false
 			return front, err
 		},
-		Dir: dir, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, DataLoss: c.DataLoss,
+		Dir: dir, Store: store, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, MaxDowntime: c.OutageMaxDowntime, DataLoss: c.DataLoss,
 		MaxMirrorBytes: c.MaxMemory, MaxJournalBytes: c.MaxMemory,
 		MaxRetries: c.RedisMaxRetries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
 		OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,

@@ -69,6 +69,11 @@ type Backend struct {
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is
 	outdated        bool
+	signing         sync.Mutex // a sign of life; it holds the three below
+	cutOff          bool       // what is on disk is as true as when the outage began
+	distrusts       int        // how often that was taken back
+	unsigned        bool       // the last sign could not be written
+	kept            atomic.Pointer[[]KeptJournal]
 }
 
 // status is the state and what goes with it; it is replaced, never written to.
@@ -105,7 +110,9 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet"})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
+	b.cutOff = !b.journal.unlisted
 	b.start(ctx)
+	b.spawn(func() { b.signLife(b.life) })
 	b.spawn(func() { b.monitor(b.life) })
 	b.spawn(func() { b.follow(b.life) })
 	return b, nil

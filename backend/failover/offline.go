@@ -67,11 +67,12 @@ func (b *Backend) heldInJournal(ctx context.Context, st *status, r perdure.Recor
 		return holding{Record: merged.Record}, err
 	}
 	held := b.journalled(r)
-	if b.opts.MaxAge == 0 || !st.readable || b.mirror.age() <= b.opts.MaxAge {
+	if old := b.opts.MaxAge > 0 && b.mirror.age() > b.opts.MaxAge; !st.readable || !old && !held.stale {
 		return *held, nil
 	}
 	if stored, err := st.front.Get(ctx, r.ID); err == nil && stored.Exists() {
-		if held.fresh = true; stored.Ended() {
+		held.fresh, held.stale = true, false
+		if stored.Ended() {
 			held.Record = stored
 		}
 	}

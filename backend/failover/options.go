@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/perdure/perdure"
 )
@@ -56,12 +58,23 @@ type Options struct {
 	// left. Defaults to none: the journal is in memory, and a crash in an outage
 	// loses it. Health says so.
 	Dir string
+	// Store says which store the front store is, in one line without secrets: its
+	// hosts and what begins its keys, say. Journals and mirrors on disk are kept apart
+	// by it, where processes of several stores share a directory. Defaults to none:
+	// the journals in the directory that say nothing else are of this store.
+	Store string
+	// MaxDowntime bounds how long a process may have been down for it to serve, after a
+	// start in an outage, the sessions that it had kept on disk: the front store may
+	// have been well meanwhile, and others may have ended them. Beyond it they are
+	// unavailable until the front store was reached. Defaults to 5 minutes.
+	MaxDowntime time.Duration
 	// Mirror is what is kept for an outage. Defaults to MirrorSeen.
 	Mirror Mirror
 	// Outage is what is done in one. Defaults to OutageServe.
 	Outage Outage
 	// MaxAge bounds how long after the mirror was last in step with the front
-	// store reads are served from it. Defaults to no bound.
+	// store sessions are served that were not made in the outage. Defaults to no
+	// bound.
 	MaxAge time.Duration
 	// DataLoss is what is done after one. Defaults to DataLossReseed.
 	DataLoss DataLoss
@@ -121,6 +134,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() (Options, error) {
+	setDefault(&o.MaxDowntime, 5*time.Minute)
 	setDefault(&o.Mirror, MirrorSeen)
 	setDefault(&o.Outage, OutageServe)
 	setDefault(&o.DataLoss, DataLossReseed)
@@ -165,7 +179,11 @@ func (o *Options) validate() error {
 	if o.DataLoss != DataLossReseed && o.DataLoss != DataLossRelogin {
 		return invalid("DataLoss", "is %q; %q and %q are allowed", o.DataLoss, DataLossReseed, DataLossRelogin)
 	}
+	if len(o.Store) > maxStore || strings.ContainsFunc(o.Store, unicode.IsControl) || o.Store != strings.TrimSpace(o.Store) {
+		return invalid("Store", "is not one line of at most %d bytes", maxStore)
+	}
 	for name, d := range map[string]time.Duration{
+		"MaxDowntime":   o.MaxDowntime,
 		"MaxJournalAge": o.MaxJournalAge, "OpenTimeout": o.OpenTimeout, "ProbeTimeout": o.ProbeTimeout,
 		"RetryDelay": o.RetryDelay, "HealthCheckInterval": o.HealthCheckInterval, "OutageIDAge": o.OutageIDAge, "LossWindow": o.LossWindow, "MaxClockSkew": o.MaxClockSkew,
 	} {

@@ -190,6 +190,9 @@ func (b *Backend) forget(ctx context.Context, records []perdure.Record) error {
 	if n, _ := b.journal.depth(); n == 0 {
 		b.journal.oldest.Store(0)
 	}
+	for i := range records {
+		b.journal.stale.remove(records[i].ID)
+	}
 	return nil
 }
 
