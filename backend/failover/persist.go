@@ -102,7 +102,13 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 	if err != nil || held.Sessions+held.Tombstones == 0 || !b.beginMirrorCopy() {
 		return err
 	}
-	store, err := b.openMirrorCopy(filepath.Join(b.journal.dir, mirrorCopy))
+	copied := filepath.Join(b.journal.dir, mirrorCopy)
+	store, err := b.openMirrorCopy(copied)
+	if errors.Is(err, local.ErrDamaged) { // it is but a copy
+		if err = os.RemoveAll(copied); err == nil {
+			store, err = b.openMirrorCopy(copied)
+		}
+	}
 	if err != nil {
 		return err
 	}
