@@ -130,13 +130,22 @@ func (b *Backend) distrustDisk() {
 	b.outdateMirrorCopy()
 }
 
-// trustDisk has the disk agree with the mirror again, in the background, and then says
-// so in the sign of life.
-func (b *Backend) trustDisk() {
-	b.persistMirror()
+// distrusted is how often the disk was distrusted.
+func (b *Backend) distrusted() int {
 	b.signing.Lock()
-	seen := b.distrusts
+	defer b.signing.Unlock()
+	return b.distrusts
+}
+
+// trustDisk has the disk agree with the mirror again, in the background, and then says
+// so in the sign of life, unless it was distrusted since that was seen: at once where
+// the journal was known to be empty until now.
+func (b *Backend) trustDisk(seen int, empty bool) {
+	b.signing.Lock()
+	b.cutOff = b.cutOff || empty && seen == b.distrusts && !b.journal.unlisted
 	b.signing.Unlock()
+	b.sign()
+	b.persistMirror()
 	b.spawn(func() {
 		if err := b.endJournalled(b.life); err != nil {
 			b.opts.Logger.Warn("the journal cannot be trusted after a restart in this outage", "error", err)

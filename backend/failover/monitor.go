@@ -168,8 +168,9 @@ func (b *Backend) degrade(seen *status, readable bool, cause error) {
 	}
 	next := *seen
 	next.state, next.reason, next.readable = Degraded, cause.Error(), readable
+	trust := b.distrusted() // before anybody can end this outage again
 	if b.move(seen, &next) {
-		b.trustDisk()
+		b.trustDisk(trust, seen.state == Healthy && b.refused.len() == 0)
 	}
 }
 
@@ -242,7 +243,7 @@ func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
 		b.opts.Logger.Warn("what was ended in the outage could not be merged yet", "error", err)
 	}
 	if err != nil && away {
-		b.trustDisk() // as it is now
+		b.trustDisk(b.distrusted(), false) // as it is now
 	}
 	return err == nil && b.change(seen, next)
 }
