@@ -31,7 +31,11 @@ func (s *Store) end(ctx context.Context, action Action, id string, reason Reason
 	}
 	now := s.clock.Now()
 	tomb := Record{ID: id, Header: Header{Kind: KindTombstone, Reason: reason, Version: s.clock.Tick()}}
-	session, ended, err := s.merger.end(ctx, Write{Op: OpRemove, Record: tomb})
+	_, coming := OutageTime(id) // it may still be in the journal of a process that is cut off
+	if coming {
+		tomb.Horizon = now + Millis(s.options.MaxTTL.Milliseconds())
+	}
+	session, ended, err := s.merger.end(ctx, Write{Op: OpRemove, Record: tomb, Plant: coming})
 	if session.Exists() && !session.Live(now) {
 		ended = 0 // it had expired, and only waited for the sweep
 	}

@@ -32,6 +32,7 @@ func (c *Config) check(values map[string]string) error {
 	rule(slices.Contains([]failover.Mirror{failover.MirrorSeen, failover.MirrorFull}, c.Mirror), "PERDURE_MIRROR", c.Mirror)
 	rule(slices.Contains([]failover.Outage{failover.OutageServe, failover.OutageReadOnly, failover.OutageRefuse}, c.Outage), "PERDURE_OUTAGE", c.Outage)
 	rule(c.OutageMaxAge == 0 || c.OutageMaxAge >= time.Second, "PERDURE_OUTAGE_MAX_AGE", c.OutageMaxAge)
+	rule(c.OutageMaxDowntime >= time.Second, "PERDURE_OUTAGE_MAX_DOWNTIME", c.OutageMaxDowntime)
 	rule(slices.Contains([]failover.DataLoss{failover.DataLossReseed, failover.DataLossRelogin}, c.DataLoss), "PERDURE_DATA_LOSS", c.DataLoss)
 	rule(c.TTL >= time.Second, "REDIS_SESSION_TTL", c.TTL)
 	rule(c.MaxTTL >= c.TTL, "PERDURE_MAX_TTL", c.MaxTTL)

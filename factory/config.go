@@ -64,9 +64,13 @@ type Config struct {
 	// Outage is what is done in one: serve, read only or refuse. Defaults to
 	// failover.OutageServe.
 	Outage failover.Outage `env:"PERDURE_OUTAGE"`
-	// OutageMaxAge bounds how old what is served in an outage may be. Defaults to
-	// no bound.
+	// OutageMaxAge bounds how old what is served in an outage may be, but for
+	// sessions that were made in it. Defaults to no bound.
 	OutageMaxAge time.Duration `env:"PERDURE_OUTAGE_MAX_AGE"`
+	// OutageMaxDowntime bounds how long this process may have been down for it to
+	// serve, after a start in an outage, the sessions that it had kept in DataDir:
+	// others may have ended them meanwhile. Defaults to 5 minutes.
+	OutageMaxDowntime time.Duration `env:"PERDURE_OUTAGE_MAX_DOWNTIME"`
 	// DataLoss is what is done where Redis comes back without data that it had:
 	// fill it again, or have people log in again. Defaults to
 	// failover.DataLossReseed.
@@ -164,6 +168,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RedisHealthCheckInterval, 30*time.Second)
 	setDefault(&c.Mirror, failover.MirrorSeen)
 	setDefault(&c.Outage, failover.OutageServe)
+	setDefault(&c.OutageMaxDowntime, 5*time.Minute)
 	setDefault(&c.DataLoss, failover.DataLossReseed)
 	setDefault(&c.DataDir, defaultDataDir)
 	setDefault(&c.MaxMemory, 1<<30)

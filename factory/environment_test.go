@@ -66,7 +66,7 @@ func TestFromEnvironment(t *testing.T) {
 		"REDIS_SESSION_TTL=90", "PERDURE_MAX_TTL=48h", "PERDURE_IDLE_TIMEOUT=30m", "PERDURE_REDIS_TIMEOUT=0.5s", "PERDURE_NEAR_CACHE=-1",
 		"PERDURE_MAX_METADATA=128KiB", "PERDURE_MAX_MEMORY=2000000", "PERDURE_SWEEP_INTERVAL=-1", "PERDURE_DRAIN=-1", "PERDURE_DATA_DIR=",
 		"REDIS_FALLBACK_ENABLED=false", "REDIS_MAX_RETRIES=0", "REDIS_RETRY_DELAY=250", "REDIS_HEALTH_CHECK_INTERVAL=5s",
-		"PERDURE_MIRROR=full", "PERDURE_OUTAGE=read-only", "PERDURE_OUTAGE_MAX_AGE=90", "PERDURE_DATA_LOSS=re-login",
+		"PERDURE_MIRROR=full", "PERDURE_OUTAGE=read-only", "PERDURE_OUTAGE_MAX_AGE=90", "PERDURE_OUTAGE_MAX_DOWNTIME=10m", "PERDURE_DATA_LOSS=re-login",
 		"PERDURE_ALLOWED_ORIGINS=https://a.example,http://b.example:8080", "PERDURE_LISTEN=localhost:0", "PERDURE_LOG_LEVEL=debug",
 	})
 	want := Config{
@@ -75,7 +75,7 @@ func TestFromEnvironment(t *testing.T) {
 		SweepInterval: -time.Second, Drain: -time.Second, Origins: []string{"https://a.example", "http://b.example:8080"},
 		Listen: "localhost:0", LogLevel: "debug",
 		NoFallback: true, RedisMaxRetries: -1, RedisRetryDelay: 250 * time.Millisecond, RedisHealthCheckInterval: 5 * time.Second,
-		Mirror: failover.MirrorFull, Outage: failover.OutageReadOnly, OutageMaxAge: 90 * time.Second, DataLoss: failover.DataLossRelogin,
+		Mirror: failover.MirrorFull, Outage: failover.OutageReadOnly, OutageMaxAge: 90 * time.Second, OutageMaxDowntime: 10 * time.Minute, DataLoss: failover.DataLossRelogin,
 	}.withDefaults()
 	if err != nil || len(notes) > 0 || !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v\nnot %+v\n%q, %v", c, want, notes, err)
@@ -97,7 +97,7 @@ func TestWrongValues(t *testing.T) {
 		"PERDURE_ALLOWED_ORIGINS=https://a.example/", "PERDURE_DRAIN=1h", "PERDURE_LOG_LEVEL=loud", "PERDURE_LOG_FORMAT=xml",
 		"PERDURE_REDIS_TIMEOUT=0", "PERDURE_NEAR_CACHE=0", "PERDURE_REDIS_CERT_FILE=x.pem", "PERDURE_REDIS_KEY_FILE=x.pem",
 		"REDIS_FALLBACK_ENABLED=perhaps", "REDIS_MAX_RETRIES=-1", "REDIS_RETRY_DELAY=soon", "REDIS_HEALTH_CHECK_INTERVAL=x", "REDIS_RETRY_DELAY=9", "REDIS_HEALTH_CHECK_INTERVAL=50",
-		"PERDURE_MIRROR=half", "PERDURE_OUTAGE=ignore", "PERDURE_OUTAGE_MAX_AGE=1ms", "PERDURE_DATA_LOSS=shrug",
+		"PERDURE_MIRROR=half", "PERDURE_OUTAGE=ignore", "PERDURE_OUTAGE_MAX_AGE=1ms", "PERDURE_OUTAGE_MAX_DOWNTIME=0", "PERDURE_DATA_LOSS=shrug",
 		"SESSION_STORE_MONITORING_ENABLED=2", "SESSION_STORE_REPLICATION_ENABLED=x", "SESSION_STORE_MIGRATION_ENABLED=x", "PERDURE_ADMIN_LISTEN=8421",
 	} {
 		name, value, _ := strings.Cut(setting, "=")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
+	"github.com/perdure/perdure/backend/redis"
 )
 
 // journals is the directory in Config.DataDir where processes that fail over keep
@@ -24,6 +25,7 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 		return nil, err
 	}
 	again := c.reload(address)
+	store, _ := redis.StoreName(address, c.prefixOf(address)) // what is wrong with it is found below
 	backend, err := failover.Open(ctx, failover.Options{
 		Open: func(ctx context.Context) (perdure.Backend, error) {
 			if again != nil {
@@ -33,10 +35,10 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 			}
 			return c.openRedis(ctx, address, true, logger)
 		},
-		Dir: dir, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, DataLoss: c.DataLoss,
+		Dir: dir, Store: store, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, MaxDowntime: c.OutageMaxDowntime, DataLoss: c.DataLoss,
 		MaxMirrorBytes: c.MaxMemory, MaxJournalBytes: c.MaxMemory,
 		MaxRetries: c.RedisMaxRetries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
-		MaxClockSkew: c.MaxClockSkew, Logger: logger,
+		OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,
 	})
 	var invalid *perdure.InvalidError
 	switch {

@@ -82,3 +82,39 @@ func TestAJournalThatCannotBe(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestTwoServicesShareADataDirectory: what one writes in an outage does not end up in
+// the store of the other.
+func TestTwoServicesShareADataDirectory(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	config := factory.Config{RedisURL: server.URL(), RedisPrefix: "a:", DataDir: t.TempDir()}
+	one, err := factory.Open(t.Context(), config, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if _, err := one.Create(t.Context(), perdure.Data{UserID: "ada"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		prefix string
+		want   int
+	}{{"b:", 0}, {"a:", 20}} {
+		config.RedisPrefix = c.prefix
+		i := open(t, config)
+		await(t, i, failover.Healthy)
+		if all, err := i.GetByUserID(t.Context(), "ada"); err != nil || len(all) != c.want {
+			t.Errorf("prefix %s has %d sessions, %v; want %d", c.prefix, len(all), err, c.want)
+		}
+	}
+}

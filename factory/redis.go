@@ -49,10 +49,7 @@ func (c *Config) reload(address string) func() (string, error) {
 // soon that it hangs.
 func (c *Config) openRedis(ctx context.Context, address string, impatient bool, logger *slog.Logger) (perdure.Backend, error) {
 	options := c.redisOptions(address, logger)
-	options.Prefix, options.TimeoutAll = c.RedisPrefix, impatient
-	if _, query, _ := strings.Cut(address, "?"); hasPrefix(query) {
-		options.Prefix = ""
-	}
+	options.Prefix, options.TimeoutAll = c.prefixOf(address), impatient
 	backend, err := redis.Open(ctx, options)
 	if err != nil {
 		return nil, explainRedis(address, err)
@@ -80,6 +77,14 @@ func (c *Config) redisOptions(address string, logger *slog.Logger) redis.Options
 		options.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	return options
+}
+
+// prefixOf is the prefix of keys that goes with an address; empty where that names one.
+func (c *Config) prefixOf(address string) string {
+	if _, query, _ := strings.Cut(address, "?"); hasPrefix(query) {
+		return ""
+	}
+	return c.RedisPrefix
 }
 
 // hasPrefix reports whether the parameters of an address name a prefix.

@@ -73,6 +73,9 @@ func outline(h failover.Health) string {
 	if !h.JournalDurable {
 		line += "; journal in memory alone"
 	}
+	if n := len(h.Kept); n > 0 {
+		line += fmt.Sprintf("; %d journals in the data directory are not merged: see journalsKept in /healthz", n)
+	}
 	if h.Refused > 0 {
 		line += fmt.Sprintf("; %d records refused by redis", h.Refused)
 	}

@@ -139,6 +139,9 @@ func (b *Backend) plant(ctx context.Context, st *status, w perdure.Write, r *per
 	}
 	switch *r = planted[0]; {
 	case r.Err != nil:
+	case r.Stored.Kind == perdure.KindTombstone && r.Stored.Version == w.Record.Version: // it was planted already
+		*r = perdure.Result{Outcome: perdure.Applied}
+		b.mirror.learn(&w.Record, perdure.Version{})
 	case r.Outcome == perdure.Applied: // it has come meanwhile
 		return b.applied(ctx, st, perdure.Batch{w}, r)
 	case r.Stored.Exists():

@@ -64,10 +64,16 @@ type Backend struct {
 	barred          ids                    // of records of the mirror that it has lost and does not take
 	unreadable      ids                    // of records of the front store that were met
 	merged          ids                    // of records of the journal, in the present recovery
+	own             ids                    // of sessions that nobody else can know: minted in this outage and never merged
 	copying         sync.Mutex             // one writer or remover of the mirror's copy
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is
 	outdated        bool
+	signing         sync.Mutex // a sign of life; it holds the three below
+	cutOff          bool       // what is on disk is as true as when the outage began
+	distrusts       int        // how often that was taken back
+	unsigned        bool       // the last sign could not be written
+	kept            atomic.Pointer[[]KeptJournal]
 }
 
 // status is the state and what goes with it; it is replaced, never written to.
@@ -115,9 +121,11 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", left: make(chan struct{})})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
+	b.cutOff = !b.journal.unlisted
 	if err := b.start(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
+	b.spawn(func() { b.signLife(b.life) })
 	b.spawn(func() { b.monitor(b.life) })
 	b.spawn(func() { b.follow(b.life) })
 	return b, nil

@@ -121,11 +121,16 @@ func startNode(t *testing.T, shared perdure.Backend, options failover.Options) *
 // open opens the node's backend and the store over it.
 func (n *node) open(t *testing.T, options failover.Options) {
 	t.Helper()
+	n.openWith(t, options, perdure.Options{SweepInterval: -1})
+}
+
+func (n *node) openWith(t *testing.T, options failover.Options, store perdure.Options) {
+	t.Helper()
 	var err error
 	if n.failover, err = failover.Open(t.Context(), options); err != nil {
 		t.Fatal(err)
 	}
-	if n.Store, err = perdure.New(n.failover, perdure.Options{SweepInterval: -1}); err != nil {
+	if n.Store, err = perdure.New(n.failover, store); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Store.Close() })
@@ -140,7 +145,7 @@ func (n *node) await(t *testing.T, want failover.State) {
 // awaitHealth returns when the node's health is as wanted.
 func (n *node) awaitHealth(t *testing.T, wanted func(failover.Health) bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		h := n.failover.Health(t.Context())
 		if wanted(h) {

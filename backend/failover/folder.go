@@ -20,28 +20,51 @@ const anySkew = 200 * 365 * 24 * time.Hour
 
 func openLocal(o *Options, dir string) (*local.Backend, error) {
 	return local.Open(local.Options{
-		Dir: dir, MaxBytes: o.MaxJournalBytes, MaxClockSkew: anySkew, FeedLength: 1, LockWait: -1, Now: o.Now, Logger: o.Logger,
+		Dir: dir, MaxBytes: o.MaxJournalBytes, MaxClockSkew: anySkew, FeedLength: 1, LockWait: -1, Strict: true, Now: o.Now, Logger: o.Logger,
 	})
 }
 
 // openFolder opens the journal in the first folder of the directory that no other
-// process holds. Without a directory it is in memory.
+// process holds, that is of no other store, and that is not damaged. Without a directory
+// it is in memory.
 func openFolder(o *Options) (*local.Backend, string, error) {
 	if o.Dir == "" {
 		b, err := openLocal(o, "")
 		return b, "", err
 	}
 	for n := range maxFolders {
-		dir := folder(o, n)
-		b, err := openLocal(o, dir)
-		if !errors.Is(err, local.ErrLocked) {
-			return b, dir, err
+		dir := filepath.Join(o.Dir, strconv.Itoa(n+1))
+		b, err := openOurs(o, dir)
+		if errors.Is(err, local.ErrLocked) || errors.Is(err, errForeign) || errors.Is(err, local.ErrDamaged) {
+			continue
 		}
+		return b, dir, err
 	}
 	return nil, "", fmt.Errorf("%w: %d processes share the directory %s; give this one another", perdure.ErrUnavailable, maxFolders, o.Dir)
 }
 
-func folder(o *Options, n int) string { return filepath.Join(o.Dir, strconv.Itoa(n+1)) }
+// errForeign says that a folder has the journal of another store.
+var errForeign = errors.New("of another store")
+
+// openOurs opens the journal in a folder of the store of this process.
+func openOurs(o *Options, dir string) (*local.Backend, error) {
+	if !ours(o, dir) {
+		return nil, errForeign
+	}
+	b, err := openLocal(o, dir)
+	if err != nil {
+		return nil, err
+	}
+	if !ours(o, dir) { // who held it until now has come first
+		err = errForeign
+	} else {
+		err = identify(o, dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
 
 // takeOver brings what processes that are gone have left in their journals into
 // this one. Each record is merged here before it is forgotten there.
@@ -55,12 +78,17 @@ func (j *journal) takeOver(o *Options, clock *perdure.Clock) error {
 	}
 	for _, file := range taken {
 		dir := filepath.Dir(file)
-		if dir == j.dir {
+		if _, err := strconv.Atoi(filepath.Base(dir)); err != nil || dir == j.dir || !ours(o, dir) {
 			continue
 		}
 		n, err := j.empty(o, clock, dir)
-		if errors.Is(err, local.ErrLocked) {
+		switch {
+		case errors.Is(err, local.ErrLocked), errors.Is(err, errForeign):
 			continue
+		case errors.Is(err, local.ErrDamaged):
+			if err = j.setAside(o, clock, dir, err); err == nil {
+				continue
+			}
 		}
 		j.left = append(j.left, dir)
 		switch {
@@ -75,11 +103,15 @@ func (j *journal) takeOver(o *Options, clock *perdure.Clock) error {
 
 // empty moves all records of a journal into this one.
 func (j *journal) empty(o *Options, clock *perdure.Clock, dir string) (n int, err error) {
-	left, err := openLocal(o, dir)
+	left, err := openOurs(o, dir)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, left.Close()) }()
+	if err := j.noteStale(o, left, dir); err != nil {
+		return 0, err
+	}
+	j.listStale(o)
 	ctx := context.Background()
 	merger := perdure.Merger{Backend: j.Backend, Clock: clock, Codec: o.Codec}
 	for page, err := range pages(ctx, left) {

@@ -25,11 +25,15 @@ type Health struct {
 	JournalBytes   int64 `json:"journalBytes"`
 	JournalOldest  int64 `json:"journalOldest"`  // milliseconds that the first has waited
 	JournalDurable bool  `json:"journalDurable"` // false: a crash in an outage loses it, or it takes no writes
-	MirrorRecords  int64 `json:"mirrorRecords"`
-	MirrorBytes    int64 `json:"mirrorBytes"`
-	MirrorAge      int64 `json:"mirrorAge"`    // milliseconds since it was last in step
-	MirrorMissed   int64 `json:"mirrorMissed"` // records that did not fit
-	MirrorWhole    bool  `json:"mirrorWhole"`  // it holds every session there is
+	// Kept are journals in the directory that this process does not merge: of other
+	// stores, and damaged ones.
+	Kept []KeptJournal `json:"journalsKept,omitempty"`
+
+	MirrorRecords int64 `json:"mirrorRecords"`
+	MirrorBytes   int64 `json:"mirrorBytes"`
+	MirrorAge     int64 `json:"mirrorAge"`    // milliseconds since it was last in step
+	MirrorMissed  int64 `json:"mirrorMissed"` // records that did not fit
+	MirrorWhole   bool  `json:"mirrorWhole"`  // it holds every session there is
 
 	Replayed    int64 `json:"replayed"`    // records merged after outages
 	Refused     int64 `json:"refused"`     // records of journal and mirror that the front store refuses
@@ -77,6 +81,9 @@ func (b *Backend) Health(ctx context.Context) Health {
 		Replayed: b.metrics.replayed.Load(), Refused: b.refused.len() + b.barred.len(),
 		Unreadable: b.unreadable.len() + int64(b.journal.unreadable), Lost: b.metrics.lost.Load(),
 		FeedGaps: b.metrics.gaps.Load(), Transitions: b.metrics.transitions.Load(),
+	}
+	if kept := b.kept.Load(); kept != nil {
+		h.Kept = *kept
 	}
 	h.Fallback.Available = b.opts.Outage != OutageRefuse
 	b.metrics.mu.Lock()
@@ -126,6 +133,11 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 			Severity: perdure.SeverityWarning, Name: "failover", Advice: "repair it: sessions are served meanwhile, and what is written is merged when it is back",
 			Found: fmt.Sprintf("%s since %s: %s", st.state, st.since.UTC().Format(time.RFC3339), st.reason),
 		})
+	}
+	if kept := b.kept.Load(); kept != nil {
+		for _, k := range *kept {
+			findings = append(findings, perdure.Finding{Severity: perdure.SeverityWarning, Name: "journal in " + k.Dir, Found: k.Why, Advice: k.Advice})
+		}
 	}
 	front, err := perdure.Inspect(ctx, st.front)
 	if err != nil && st.state == Healthy {

@@ -23,10 +23,20 @@ type journal struct {
 	durable bool
 	oldest  atomic.Int64 // unix ms of the first entry since it was last empty
 	ends    ids          // of what is in it and is no session
+	stale   ids          // of sessions in it from earlier lives, which ended too long ago
+
+	lives    map[string]life // of what is in its folder, and in those that were left
+	unlisted bool            // what is stale could not be written down
 
 	// unreadable is how many records of it, and of journals that were taken over,
 	// cannot be read: they stay on the disk and are not merged.
 	unreadable int
+}
+
+// life is what is known of the process that a folder is from.
+type life struct {
+	synced perdure.Millis // when its mirror was last in step; 0 is not known
+	recent bool           // it has stopped a short while ago, in an outage
 }
 
 func openJournal(o *Options, clock *perdure.Clock) (*journal, error) {
@@ -34,7 +44,11 @@ func openJournal(o *Options, clock *perdure.Clock) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{Backend: b, dir: dir, now: o.Now, durable: o.Dir != ""}
+	j := &journal{Backend: b, dir: dir, now: o.Now, durable: o.Dir != "", lives: map[string]life{}}
+	if err := j.noteStale(o, b, dir); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	j.listStale(o)
 	if err := j.takeOver(o, clock); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}

@@ -165,9 +165,9 @@ func (b *Backend) degrade(seen *status, readable bool, cause error) {
 	}
 	next := *seen
 	next.state, next.reason, next.readable = Degraded, cause.Error(), readable
+	trust := b.distrusted() // before anybody can end this outage again
 	if b.move(seen, &next) {
-		b.persistMirror()
-		b.spawn(func() { _ = b.journal.Sync(b.life) }) // else with the next write to it
+		b.trustDisk(trust, seen.state == Healthy && b.refused.len() == 0)
 	}
 }
 
@@ -224,7 +224,7 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
 	away := seen.state == Degraded || seen.state == ReadOnly
 	if away {
-		b.outdateMirrorCopy() // an end that has left the journal is not in it
+		b.distrustDisk() // an end that has left the journal is not in the copy
 	}
 	err := b.drainEnds(ctx, next.front, newPace(b.opts.RecoveryRate))
 	if err == nil {
@@ -233,14 +233,14 @@ func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
 		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
 		defer cancel()
 		if err = b.drainEnds(ctx, next.front, nil); err == nil && away {
-			b.outdateMirrorCopy() // another may have been made meanwhile
+			b.distrustDisk() // another copy may have been made meanwhile
 		}
 	}
 	if err != nil {
 		b.opts.Logger.Warn("what was ended in the outage could not be merged yet", "error", err)
 	}
 	if err != nil && away {
-		b.persistMirror() // as it is now
+		b.trustDisk(b.distrusted(), false) // as it is now
 	}
 	return err == nil && b.change(seen, next)
 }

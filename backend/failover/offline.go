@@ -12,36 +12,70 @@ import (
 // knows: as long as any session can live.
 const unknownHorizon = 400 * 24 * time.Hour
 
-// offlineGet reads from the journal, then, if it answers reads, from the front
-// store, then from the mirror.
+// offlineGet is what this process can say of an id without the front store.
 func (b *Backend) offlineGet(ctx context.Context, st *status, id string) (perdure.Record, error) {
-	r, err := b.journal.Get(ctx, id)
-	if err != nil || r.Exists() {
-		return r, err
+	held, err := b.held(ctx, st, id)
+	switch {
+	case err != nil:
+		return perdure.Record{}, err
+	case !held.Exists():
+		return perdure.Record{}, b.unavailable(st, "this process does not hold the session")
 	}
-	return b.unjournalled(ctx, st, id)
+	if err := b.vouch(st, &held, b.now()); err != nil {
+		return perdure.Record{}, err
+	}
+	return held.Record, nil
 }
 
-// unjournalled is offlineGet of what the journal does not hold.
-func (b *Backend) unjournalled(ctx context.Context, st *status, id string) (perdure.Record, error) {
+// held reads from the journal, then, if it answers reads, from the front store, then
+// from the mirror.
+func (b *Backend) held(ctx context.Context, st *status, id string) (holding, error) {
+	r, err := b.journal.Get(ctx, id)
+	switch {
+	case err != nil:
+		return holding{}, err
+	case r.Kind == perdure.KindSession:
+		return b.heldInJournal(ctx, st, r)
+	case r.Exists():
+		return holding{Record: r}, nil
+	}
 	if st.readable {
 		if r, err := st.front.Get(ctx, id); err == nil && r.Exists() {
 			joined, _ := b.mirror.learn(&r, perdure.Version{}) // it may be a replica that is behind
-			if !rotated(&r, &joined) {
-				return b.afterRevocation(ctx, joined)
+			if rotated(&r, &joined) {
+				b.mirror.learn(&r, joined.Version)
+				return holding{Record: r, fresh: true}, nil
 			}
-			b.mirror.learn(&r, joined.Version)
-			return r, nil
+			r, err = b.afterRevocation(ctx, joined)
+			return holding{Record: r, fresh: true}, err
 		}
 	}
-	r, err := b.mirror.Get(ctx, id)
-	if err != nil || !r.Exists() {
-		return r, b.orUnavailable(st, err, "this process does not hold the session")
+	if r, err = b.mirror.Get(ctx, id); err != nil || !r.Exists() {
+		return holding{}, err
 	}
-	if age := b.mirror.age(); b.opts.MaxAge > 0 && age > b.opts.MaxAge && r.Kind == perdure.KindSession {
-		return perdure.Record{}, b.unavailable(st, "what this process holds is older than the policy allows")
+	r, err = b.afterRevocation(ctx, r)
+	return holding{Record: r}, err
+}
+
+// heldInJournal is what is known of a session that the journal holds. One that the
+// mirror knows to have ended, in a recovery that another outage cut short, ends in the
+// journal too.
+func (b *Backend) heldInJournal(ctx context.Context, st *status, r perdure.Record) (holding, error) {
+	if tomb, err := b.mirror.Get(ctx, r.ID); err == nil && tomb.Ended() {
+		merged, err := b.merger(b.journal).Merge(ctx, tomb)
+		return holding{Record: merged.Record}, err
 	}
-	return b.afterRevocation(ctx, r)
+	held := b.journalled(r)
+	if old := b.opts.MaxAge > 0 && b.mirror.age() > b.opts.MaxAge; !st.readable || !old && !held.stale {
+		return *held, nil
+	}
+	if stored, err := st.front.Get(ctx, r.ID); err == nil && stored.Exists() {
+		held.fresh, held.stale = true, false
+		if stored.Ended() {
+			held.Record = stored
+		}
+	}
+	return *held, nil
 }
 
 // afterRevocation is the record as a revocation that waits in the journal leaves
@@ -56,13 +90,6 @@ func (b *Backend) afterRevocation(ctx context.Context, r perdure.Record) (perdur
 	}
 	merged, err := b.merger(b.journal).Merge(ctx, r)
 	return merged.Record, err
-}
-
-func (b *Backend) orUnavailable(st *status, err error, why string) error {
-	if err != nil {
-		return err
-	}
-	return b.unavailable(st, why)
 }
 
 // offlineApply carries out batches in the journal.
@@ -89,8 +116,8 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 		if err != nil {
 			return nil, err
 		}
-		if p.batch == nil {
-			results[i].Err = b.unavailable(st, "this process does not hold the session")
+		if p.refused != nil {
+			results[i].Err = p.refused
 			continue
 		}
 		p.result, p.first = &results[i], len(all)
@@ -116,6 +143,10 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 		*p.result = p.outcome(applied)
 		if p.overtaken(applied) {
 			*p.result = perdure.Result{Err: b.unavailable(st, "what is written to is being merged; try again")}
+		}
+		b.vouchFor(ctx, st, p.batch, p.result)
+		if p.result.Outcome == perdure.Applied {
+			b.noteOwn(p.batch)
 		}
 	}
 	return results, nil
@@ -150,12 +181,13 @@ type plan struct {
 	// seeds are puts of what is known of the ids that the batch is about, in the
 	// journal too: what that holds now may be merged, and forgotten, before the batch
 	// comes. Where it is still there they change nothing.
-	seeds  []perdure.Batch
-	batch  perdure.Batch   // nil where it needs a record that nobody here has
-	ends   *perdure.Record // the session that a removal ends, if it is known
-	plants bool            // a removal that may meet nothing in the journal
-	result *perdure.Result
-	first  int // where its seeds are in what is applied
+	seeds   []perdure.Batch
+	batch   perdure.Batch
+	refused error           // it needs a session of which too little is known here
+	ends    *perdure.Record // the session that a removal ends, if it is known
+	plants  bool            // a removal that may meet nothing in the journal
+	result  *perdure.Result
+	first   int // where its seeds are in what is applied
 }
 
 // plan finds out what the journal has to be given for a batch.
@@ -169,8 +201,12 @@ func (b *Backend) plan(ctx context.Context, st *status, batch perdure.Batch) (p 
 		if err != nil {
 			return p, err
 		}
-		if needed := w.Op != perdure.OpPut || !w.Base.IsZero(); needed && !known {
-			p.batch = nil
+		if needed := w.Op != perdure.OpPut || !w.Base.IsZero(); needed && !known.Exists() {
+			p.refused = b.unavailable(st, "this process does not hold the session")
+		} else if needsLife(&w) {
+			p.refused = b.vouch(st, &known, max(b.now(), w.Record.LastAccess))
+		}
+		if p.refused != nil {
 			return p, nil
 		}
 		for _, id := range []string{w.Record.Parent, perdure.EpochID(w.Record.User)} {
@@ -195,11 +231,11 @@ func (b *Backend) planRemoval(ctx context.Context, st *status, batch perdure.Bat
 	case err != nil:
 		return p, err
 	case r.Kind == perdure.KindTombstone:
-		p.seeds = append(p.seeds, perdure.Batch{{Op: perdure.OpPut, Record: r}})
+		p.seeds = append(p.seeds, perdure.Batch{{Op: perdure.OpPut, Record: r.Record}})
 		return p, nil
 	case r.Kind == perdure.KindSession:
-		p.ends = &r
-		w.Record = entombed(r, w.Record.Reason, w.Record.Version)
+		p.ends = &r.Record
+		w.Record = entombed(r.Record, w.Record.Reason, w.Record.Version)
 	default:
 		w.Record = b.unknown(w.Record)
 	}
@@ -259,33 +295,33 @@ func mustMint(w *perdure.Write) bool {
 		w.Reason != perdure.ReasonMerged && !w.Chosen && !marked && len(w.Record.ID) == len(perdure.NewID(0))
 }
 
-// known is offlineGet for who can do without: the zero Record where nobody here knows
-// the id. The error is that of the journal, or of a context that has ended.
-func (b *Backend) known(ctx context.Context, st *status, id string) (perdure.Record, error) {
-	r, err := b.journal.Get(ctx, id)
-	if err != nil || r.Exists() {
-		return r, err
+// known is held for who can do without: none where nobody here knows the id. The error
+// is that of the journal, or of a context that has ended.
+func (b *Backend) known(ctx context.Context, st *status, id string) (holding, error) {
+	held, err := b.held(ctx, st, id)
+	if err == nil || ctx.Err() != nil {
+		return held, err
 	}
-	if r, err = b.unjournalled(ctx, st, id); err != nil && ctx.Err() == nil {
-		return perdure.Record{}, nil
+	if _, err := b.journal.Get(ctx, id); err != nil {
+		return holding{}, err
 	}
-	return r, err
+	return holding{}, nil
 }
 
-// seed adds a put of what is known of the id, and reports whether anything is.
-func (b *Backend) seed(ctx context.Context, st *status, seeds *[]perdure.Batch, id string) (bool, error) {
-	r, err := b.known(ctx, st, id)
-	if err != nil || !r.Exists() {
-		return false, err
+// seed adds a put of what is known of the id, and returns that.
+func (b *Backend) seed(ctx context.Context, st *status, seeds *[]perdure.Batch, id string) (holding, error) {
+	held, err := b.known(ctx, st, id)
+	if err != nil || !held.Exists() {
+		return holding{}, err
 	}
-	w := perdure.Write{Op: perdure.OpPut, Record: r}
-	if r.Kind == perdure.KindSession && r.User != "" {
-		if epoch, err := b.mirror.Get(ctx, perdure.EpochID(r.User)); err == nil {
+	w := perdure.Write{Op: perdure.OpPut, Record: held.Record}
+	if held.Kind == perdure.KindSession && held.User != "" {
+		if epoch, err := b.mirror.Get(ctx, perdure.EpochID(held.User)); err == nil {
 			w.Epoch = epoch.Version
 		}
 	}
 	*seeds = append(*seeds, perdure.Batch{w})
-	return true, nil
+	return held, nil
 }
 
 // writable says whether the journal may grow.

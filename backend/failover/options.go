@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/perdure/perdure"
 )
@@ -56,12 +58,23 @@ type Options struct {
 	// left. Defaults to none: the journal is in memory, and a crash in an outage
 	// loses it. Health says so.
 	Dir string
+	// Store says which store the front store is, in one line without secrets: its
+	// hosts and what begins its keys, say. Journals and mirrors on disk are kept apart
+	// by it, where processes of several stores share a directory. Defaults to none:
+	// the journals in the directory that say nothing else are of this store.
+	Store string
+	// MaxDowntime bounds how long a process may have been down for it to serve, after a
+	// start in an outage, the sessions that it had kept on disk: the front store may
+	// have been well meanwhile, and others may have ended them. Beyond it they are
+	// unavailable until the front store was reached. Defaults to 5 minutes.
+	MaxDowntime time.Duration
 	// Mirror is what is kept for an outage. Defaults to MirrorSeen.
 	Mirror Mirror
 	// Outage is what is done in one. Defaults to OutageServe.
 	Outage Outage
 	// MaxAge bounds how long after the mirror was last in step with the front
-	// store reads are served from it. Defaults to no bound.
+	// store sessions are served that were not made in the outage. Defaults to no
+	// bound.
 	MaxAge time.Duration
 	// DataLoss is what is done after one. Defaults to DataLossReseed.
 	DataLoss DataLoss
@@ -95,8 +108,9 @@ type Options struct {
 	// Defaults to 20,000.
 	RecoveryRate int
 	// OutageIDAge is how long an id minted in an outage, and not found here, is
-	// taken for one that another process still has in its journal. Defaults to
-	// 1 hour.
+	// taken for one that another process still has in its journal. It is to be no
+	// shorter than the horizon of sessions: a journal may be as old as they live.
+	// Defaults to 7 days.
 	OutageIDAge time.Duration
 	// LossWindow is how much of what was acknowledged is merged again when the
 	// front store turns out to be another server, or the same with another
@@ -122,6 +136,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() (Options, error) {
+	setDefault(&o.MaxDowntime, 5*time.Minute)
 	setDefault(&o.Mirror, MirrorSeen)
 	setDefault(&o.Outage, OutageServe)
 	setDefault(&o.DataLoss, DataLossReseed)
@@ -134,7 +149,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.RetryDelay, time.Second)
 	setDefault(&o.HealthCheckInterval, 30*time.Second)
 	setDefault(&o.RecoveryRate, 20_000)
-	setDefault(&o.OutageIDAge, time.Hour)
+	setDefault(&o.OutageIDAge, 7*24*time.Hour)
 	setDefault(&o.LossWindow, time.Minute)
 	setDefault(&o.MaxClockSkew, perdure.DefaultMaxClockSkew)
 	if o.Now == nil {
@@ -166,7 +181,11 @@ func (o *Options) validate() error {
 	if o.DataLoss != DataLossReseed && o.DataLoss != DataLossRelogin {
 		return invalid("DataLoss", "is %q; %q and %q are allowed", o.DataLoss, DataLossReseed, DataLossRelogin)
 	}
+	if len(o.Store) > maxStore || strings.ContainsFunc(o.Store, unicode.IsControl) || o.Store != strings.TrimSpace(o.Store) {
+		return invalid("Store", "is not one line of at most %d bytes", maxStore)
+	}
 	for name, d := range map[string]time.Duration{
+		"MaxDowntime":   o.MaxDowntime,
 		"MaxJournalAge": o.MaxJournalAge, "OpenTimeout": o.OpenTimeout, "ProbeTimeout": o.ProbeTimeout,
 		"RetryDelay": o.RetryDelay, "HealthCheckInterval": o.HealthCheckInterval, "OutageIDAge": o.OutageIDAge, "LossWindow": o.LossWindow, "MaxClockSkew": o.MaxClockSkew,
 	} {

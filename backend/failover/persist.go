@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -23,7 +24,8 @@ const outdated = "outdated"
 
 // outdateMirrorCopy marks the copy, before anybody is served by the front store.
 // It does not wait for one that is being made. A copy that cannot be marked goes:
-// better to forget somebody at a restart than to bring one back.
+// better to forget somebody at a restart than to bring one back. So are those of
+// journals that were taken over.
 func (b *Backend) outdateMirrorCopy() {
 	if b.journal.dir == "" {
 		return
@@ -31,7 +33,20 @@ func (b *Backend) outdateMirrorCopy() {
 	b.marking.Lock()
 	defer b.marking.Unlock()
 	b.outdated = true
-	copied := filepath.Join(b.journal.dir, mirrorCopy)
+	for _, dir := range b.journal.left {
+		if copied := filepath.Join(dir, mirrorCopy); exists(copied) {
+			b.markOutdated(copied)
+		}
+	}
+	b.markOutdated(filepath.Join(b.journal.dir, mirrorCopy))
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func (b *Backend) markOutdated(copied string) {
 	err := os.MkdirAll(copied, 0o700)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(copied, outdated), nil, 0o600)
@@ -87,7 +102,13 @@ func (b *Backend) writeMirror(ctx context.Context) error {
 	if err != nil || held.Sessions+held.Tombstones == 0 || !b.beginMirrorCopy() {
 		return err
 	}
-	store, err := b.openMirrorCopy(filepath.Join(b.journal.dir, mirrorCopy))
+	copied := filepath.Join(b.journal.dir, mirrorCopy)
+	store, err := b.openMirrorCopy(copied)
+	if errors.Is(err, local.ErrDamaged) { // it is but a copy
+		if err = os.RemoveAll(copied); err == nil {
+			store, err = b.openMirrorCopy(copied)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -166,12 +187,17 @@ func (b *Backend) restoreMirror() {
 		if dir == "" || err != nil {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(copied, outdated)); err == nil {
+		life := b.journal.lives[dir]
+		if marked := exists(filepath.Join(copied, outdated)); marked || !life.recent {
+			if !marked {
+				b.markOutdated(copied)
+				b.opts.Logger.Warn("sessions that this process knew before it was away for long are unavailable until the session store is reached", "dir", copied, "limit", b.opts.MaxDowntime)
+			}
 			b.unread = append(b.unread, copied)
-			b.doubt("this process was restarted in a recovery")
+			b.doubt("this process was restarted in a recovery, or after a while")
 			continue
 		}
-		b.mirror.synced.Store(min(b.mirror.synced.Load(), made.ModTime().UnixMilli()))
+		b.mirror.synced.Store(min(b.mirror.synced.Load(), cmp.Or(int64(life.synced), made.ModTime().UnixMilli())))
 		if err := b.learnCopy(copied); err != nil {
 			b.opts.Logger.Warn("a copy of the mirror cannot be read", "dir", copied, "error", err)
 		}
@@ -207,16 +233,17 @@ func (b *Backend) dropMirrorCopies() {
 	defer b.copying.Unlock()
 	for _, dir := range append(b.journal.left, b.journal.dir) {
 		copied := filepath.Join(dir, mirrorCopy)
-		if _, err := os.Stat(copied); dir == "" || err != nil {
+		if dir == "" || isDamagedFolder(dir) || !exists(dir) {
 			continue
 		}
 		if dir != b.journal.dir {
-			holder, err := openLocal(&b.opts, dir)
+			holder, err := openOurs(&b.opts, dir)
 			if err != nil {
 				continue
 			}
 			defer holder.Close()
 		}
+		b.dropSigns(dir)
 		if err := os.RemoveAll(copied); err != nil {
 			b.opts.Logger.Error("a copy of the mirror cannot be removed: do it by hand before the next start", "dir", copied, "error", err)
 		}

@@ -121,6 +121,9 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 // one, and forgets them. A record that the front store does not take is kept out
 // of the way: it is counted, logged, and tried again later.
 func (b *Backend) settle(ctx context.Context, front perdure.Backend, records []perdure.Record, pace *pace) error {
+	for i := range records {
+		b.own.remove(records[i].ID) // a merge whose answer is lost counts
+	}
 	return b.mergeAll(ctx, front, records, pace, func(records []perdure.Record, merged []perdure.Merged) error {
 		settled, taken := make([]perdure.Record, 0, len(records)), make([]perdure.Record, 0, len(records))
 		for i := range merged {
@@ -168,6 +171,9 @@ func (b *Backend) forget(ctx context.Context, records []perdure.Record) error {
 	}
 	if n, _ := b.journal.depth(); n == 0 {
 		b.journal.oldest.Store(0)
+	}
+	for i := range records {
+		b.journal.stale.remove(records[i].ID)
 	}
 	return nil
 }

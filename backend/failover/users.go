@@ -40,6 +40,9 @@ func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after stri
 				return perdure.Page{}, err
 			}
 			page, err := b.journal.ListUser(ctx, user, after, limit)
+			if err == nil {
+				err = b.vouchForAll(st, &page)
+			}
 			if page.Next == "" {
 				page.Unreadable = unreadable
 			}
@@ -222,15 +225,20 @@ func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, 
 	})
 }
 
-// Sweep drops what is due.
+// Sweep drops what is due. In an outage others may have kept alive what looks due here,
+// and a full mirror must not lack it; the mirror hears of touches with a delay.
 func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (expired int, more bool, err error) {
-	for m := b.time.told(); m && err == nil; { // else now may be anything
-		_, m, err = b.mirror.Sweep(ctx, now, limit)
+	st := b.status.Load()
+	if st.state != Healthy {
+		return 0, false, nil
 	}
-	if st := b.status.Load(); err == nil && st.state == Healthy {
-		return st.front.Sweep(ctx, now, limit)
+	for m := true; m && err == nil; {
+		_, m, err = b.mirror.Sweep(ctx, now-perdure.Millis(b.opts.MaxClockSkew.Milliseconds()), limit)
 	}
-	return 0, false, err
+	if err != nil {
+		return 0, false, err
+	}
+	return st.front.Sweep(ctx, now, limit)
 }
 
 // Changes reads the feed of the front store: an outage is an ErrUnavailable, and

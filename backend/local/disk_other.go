@@ -2,7 +2,10 @@
 
 package local
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 // freeSpace is not known here.
 func freeSpace(string) int64 { return -1 }
@@ -12,6 +15,12 @@ func tooWide(string) (os.FileMode, bool) { return 0, false }
 
 // syncDir is left to the system.
 func syncDir(string) error { return nil }
+
+// locksFirst is false: somebody may be writing to a file that is looked at.
+const locksFirst = false
+
+// lock is left to bbolt.
+func lock(*os.File, time.Duration) error { return nil }
 
 // unlock is left to closing the file.
 func unlock(*os.File) error { return nil }

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
+
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // freeSpace is how many bytes this process can still write below a directory;
@@ -44,6 +47,26 @@ func syncDir(dir string) error {
 	}
 	return nil
 }
+
+// locksFirst says that lock does.
+const locksFirst = true
+
+// lock takes the lock on a file that bbolt then takes again, and waits for it so long.
+func lock(f *os.File, wait time.Duration) error {
+	for deadline := time.Now().Add(wait); ; time.Sleep(lockRetry) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return err
+		case !time.Now().Before(deadline):
+			return bolterrors.ErrTimeout
+		}
+	}
+}
+
+const lockRetry = 20 * time.Millisecond
 
 // unlock gives back the lock that bbolt takes on a file.
 func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

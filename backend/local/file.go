@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -54,14 +55,24 @@ type file struct {
 	remade int      // how often it was made anew, having been removed
 }
 
-// openFile opens the data file in a directory, or makes it.
-func openFile(dir string, lockWait time.Duration) (*file, error) {
+// openFile opens the data file in a directory, or makes it. Its pages are looked at
+// before bbolt follows them.
+func openFile(dir string, lockWait time.Duration, strict bool) (*file, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: the data directory cannot be made: %w; give one that this user can write", perdure.ErrUnavailable, err)
 	}
 	f := &file{path: filepath.Join(dir, fileName)}
 	err := f.guard(func() (err error) {
-		if f.db, err = openDB(f.path, lockWait, &f.handle); err != nil {
+		f.db, err = openDB(f.path, lockWait, &f.handle, func(handle *os.File) error {
+			if err := lock(handle, lockWait); err != nil {
+				return err
+			}
+			if err := checkFile(handle, strict); err != nil && locksFirst {
+				return f.damaged(err)
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 		return f.checkLayout()
@@ -74,14 +85,21 @@ func openFile(dir string, lockWait time.Duration) (*file, error) {
 }
 
 // openDB opens a database. The handle is what it has opened, also where it fails.
-func openDB(path string, lockWait time.Duration, handle **os.File) (*bbolt.DB, error) {
+func openDB(path string, lockWait time.Duration, handle **os.File, look func(*os.File) error) (*bbolt.DB, error) {
 	return bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:      max(lockWait, time.Millisecond), // zero would wait for ever
 		FreelistType: bbolt.FreelistMapType,
 		NoStatistics: true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
-			*handle, err = os.OpenFile(name, flag, mode)
-			return *handle, err
+			if *handle, err = os.OpenFile(name, flag, mode); err != nil {
+				return nil, err
+			}
+			if look != nil {
+				if err := look(*handle); err != nil {
+					return nil, err
+				}
+			}
+			return *handle, nil
 		},
 	})
 }
@@ -102,7 +120,7 @@ func (f *file) openError(dir string, err error) error {
 }
 
 func (f *file) damaged(cause any) error {
-	return fmt.Errorf("%w: the data file %s is damaged (%v); put a backup in its place, or move it away to start empty", perdure.ErrFormat, f.path, cause)
+	return fmt.Errorf("%w: %w data file %s (%v); put a backup in its place, or move it away to start empty", perdure.ErrFormat, ErrDamaged, f.path, cause)
 }
 
 // checkLayout prepares a new file and refuses one of another layout.
@@ -120,9 +138,13 @@ func (f *file) checkLayout() error {
 		}
 		meta := tx.Bucket([]byte(metaBucket))
 		if meta == nil || tx.Bucket([]byte(recordsBucket)) == nil {
-			return fmt.Errorf("%w: %s is not a data file of perdure; give another directory", perdure.ErrFormat, f.path)
+			return fmt.Errorf("%w: %s is %w or not a data file of perdure; give another directory", perdure.ErrFormat, f.path, ErrDamaged)
 		}
-		if layout := string(meta.Get([]byte(layoutKey))); layout != fileLayout {
+		layout := string(meta.Get([]byte(layoutKey)))
+		if _, err := strconv.ParseUint(layout, 10, 16); err != nil {
+			return f.damaged("its layout is no number")
+		}
+		if layout != fileLayout {
 			return fmt.Errorf("%w: the data file %s has layout %.16q and this build reads %q; upgrade this process", perdure.ErrFormat, f.path, layout, fileLayout)
 		}
 		return nil

@@ -2,7 +2,9 @@ package local_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -63,6 +65,40 @@ func FuzzRecordsInTheFile(f *testing.F) {
 		}
 		if again := local.Encode(nil, &got); string(again) != string(value) {
 			t.Errorf("%q is read and written as %q", value, again)
+		}
+	})
+}
+
+// Whatever a file is made of, looking at it ends, and what is salvaged is well formed.
+func FuzzPages(f *testing.F) {
+	dir := f.TempDir()
+	b, err := local.Open(local.Options{Dir: dir})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, r := range newSessions(2) {
+		if _, err := b.Apply(f.Context(), []perdure.Batch{put(r, perdure.Version{})}); err != nil {
+			f.Fatal(err)
+		}
+	}
+	if err := b.Close(); err != nil {
+		f.Fatal(err)
+	}
+	whole, err := os.ReadFile(dataFile(dir))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole, uint32(0), uint64(0))
+	f.Add(whole[:5000], uint32(3), uint64(1)<<63)
+	f.Fuzz(func(t *testing.T, file []byte, at uint32, value uint64) {
+		if len(file) >= 8 {
+			binary.NativeEndian.PutUint64(file[int(at)%(len(file)-7):], value)
+		}
+		_ = local.CheckPages(file)
+		for _, r := range local.SalvagePages(file) {
+			if !r.Exists() {
+				t.Error("nothing is salvaged as something")
+			}
 		}
 	})
 }

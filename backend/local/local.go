@@ -81,7 +81,7 @@ func Open(opts Options) (*Backend, error) {
 	if opts.Dir == "" {
 		return b, nil
 	}
-	if b.file, err = openFile(opts.Dir, opts.LockWait); err != nil {
+	if b.file, err = openFile(opts.Dir, opts.LockWait, opts.Strict); err != nil {
 		return nil, err
 	}
 	if err := b.load(); err != nil {

@@ -50,6 +50,11 @@ type Options struct {
 	// at all.
 	LockWait time.Duration
 
+	// Strict refuses a data file of which the newer of the two meta pages may be the one
+	// that is damaged: what was written last would be missing, in silence. It is for who
+	// can Salvage it. Defaults to false: a crash of the machine may leave such a file.
+	Strict bool
+
 	// Timeout bounds a call whose context has no deadline. Only a write to the
 	// data file takes long enough to meet it. Defaults to one second.
 	Timeout time.Duration

@@ -55,7 +55,7 @@ func (f *file) remake() error {
 		return err
 	}
 	var handle *os.File
-	db, err := openDB(temporary, time.Millisecond, &handle)
+	db, err := openDB(temporary, time.Millisecond, &handle, nil)
 	if err != nil {
 		return err
 	}
