@@ -64,6 +64,8 @@ type Backend struct {
 	barred          ids                    // of records of the mirror that it has lost and does not take
 	unreadable      ids                    // of records of the front store that were met
 	merged          ids                    // of records of the journal, in the present recovery
+	alone           ids                    // of sessions that nobody else can know, in the present outage
+	marker          string                 // the id of the record that says that the front store is being filled
 	copying         sync.Mutex             // one writer or remover of the mirror's copy
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is
@@ -94,7 +96,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{opts: opts, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1)}
+	b := &Backend{opts: opts, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler())}
 	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ const maxFolders = 256
 
 func openLocal(o *Options, dir string) (*local.Backend, error) {
 	return local.Open(local.Options{
-		Dir: dir, MaxBytes: o.MaxJournalBytes, MaxClockSkew: o.MaxClockSkew, FeedLength: 1, LockWait: -1, Now: o.Now, Logger: o.Logger,
+		Dir: dir, MaxBytes: o.MaxJournalBytes, MaxEndBytes: endBytes(o), MaxClockSkew: o.MaxClockSkew, FeedLength: 1, LockWait: -1, Now: o.Now, Logger: o.Logger,
 	})
 }
 

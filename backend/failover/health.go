@@ -21,15 +21,17 @@ type Health struct {
 	Since    time.Time      `json:"since"`
 	Reason   string         `json:"reason"`
 
-	JournalDepth   int64 `json:"journalDepth"` // records that wait to be merged
-	JournalBytes   int64 `json:"journalBytes"`
-	JournalOldest  int64 `json:"journalOldest"`  // milliseconds that the first has waited
-	JournalDurable bool  `json:"journalDurable"` // false: a crash in an outage loses it
-	MirrorRecords  int64 `json:"mirrorRecords"`
-	MirrorBytes    int64 `json:"mirrorBytes"`
-	MirrorAge      int64 `json:"mirrorAge"`    // milliseconds since it was last in step
-	MirrorMissed   int64 `json:"mirrorMissed"` // records that did not fit
-	MirrorWhole    bool  `json:"mirrorWhole"`  // it holds every session there is
+	JournalDepth   int64  `json:"journalDepth"` // records that wait to be merged
+	JournalBytes   int64  `json:"journalBytes"`
+	JournalOldest  int64  `json:"journalOldest"`  // milliseconds that the first has waited
+	JournalDurable bool   `json:"journalDurable"` // false: a crash in an outage loses it
+	Mirror         Mirror `json:"mirror"`         // what is kept: full or seen
+	MirrorReason   string `json:"mirrorReason"`   // why that
+	MirrorRecords  int64  `json:"mirrorRecords"`
+	MirrorBytes    int64  `json:"mirrorBytes"`
+	MirrorAge      int64  `json:"mirrorAge"`    // milliseconds since it was last in step
+	MirrorMissed   int64  `json:"mirrorMissed"` // records that did not fit
+	MirrorWhole    bool   `json:"mirrorWhole"`  // it holds every session there is
 
 	Replayed    int64 `json:"replayed"`    // records merged after outages
 	Refused     int64 `json:"refused"`     // records of journal and mirror that the front store refuses
@@ -78,6 +80,7 @@ func (b *Backend) Health(ctx context.Context) Health {
 		Unreadable: b.unreadable.len() + int64(b.journal.unreadable), Lost: b.metrics.lost.Load(),
 		FeedGaps: b.metrics.gaps.Load(), Transitions: b.metrics.transitions.Load(),
 	}
+	h.Mirror, h.MirrorReason = b.mirror.kept()
 	h.Fallback.Available = b.opts.Outage != OutageRefuse
 	b.metrics.mu.Lock()
 	defer b.metrics.mu.Unlock()

@@ -202,6 +202,15 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 	if next.doubt != "" {
 		next.graceUntil = b.opts.Now().Add(lossGrace)
 	}
+	b.meetMarker(ctx, seen.front)
+	if next.doubt != "" {
+		stop, err := b.fill(ctx, seen.front)
+		if err != nil {
+			b.opts.Logger.Debug("the session store does not take that it is being filled", "error", err)
+			return
+		}
+		defer stop()
+	}
 	b.merged.clear() // into what may be another server
 	defer b.merged.clear()
 	if !b.takeUp(ctx, seen, &next) {
@@ -245,6 +254,7 @@ func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
 	if err != nil && away {
 		b.persistMirror() // as it is now
 	}
+	b.alone.clear() // from here on others may meet what was made here
 	return err == nil && b.change(seen, next)
 }
 

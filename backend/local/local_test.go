@@ -18,6 +18,7 @@ import (
 func TestWrongOptionsAreNamed(t *testing.T) {
 	for field, o := range map[string]local.Options{
 		"Options.MaxBytes":     {MaxBytes: 1000},
+		"Options.MaxEndBytes":  {MaxEndBytes: -1},
 		"Options.MaxClockSkew": {MaxClockSkew: -1},
 		"Options.FeedLength":   {FeedLength: -1},
 		"Options.Timeout":      {Timeout: -1},
