@@ -79,6 +79,7 @@ func (f *follower) step(ctx context.Context, st *status) error {
 			f.doubt(feedGap)
 		}
 		f.begin(ctx)
+		rest(ctx, followEvery)
 		return nil
 	case err != nil:
 		return err
