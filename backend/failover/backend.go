@@ -87,6 +87,8 @@ type status struct {
 var (
 	_ perdure.Backend   = (*Backend)(nil)
 	_ perdure.Inspector = (*Backend)(nil)
+
+	_ perdure.PartialLister = (*Backend)(nil)
 )
 
 // Open makes a backend. A front store that is absent is an outage: the error is
