@@ -51,8 +51,8 @@ func (m *mirror) outgrown() bool {
 	if err != nil || held.Bytes <= m.room {
 		return false
 	}
-	m.fits.Store((held.Sessions + held.Tombstones) / 4 * 3)
-	m.turn(false, fmt.Sprintf("all that is stored takes more than the %d MiB, a quarter of the memory allowed, within which it would be full", m.room>>20))
+	m.fits.Store(m.room * (held.Sessions + held.Tombstones) / held.Bytes / 4 * 3)
+	m.turn(false, "what is stored takes more than a quarter of the memory allowed, "+mebibytes(m.room))
 	return true
 }
 
@@ -72,6 +72,8 @@ func (b *Backend) review(ctx context.Context, front perdure.Backend) (begun bool
 		m.turn(false, fmt.Sprintf("%d records are stored: more than fit a quarter of the memory allowed", n))
 		return false
 	}
-	m.turn(true, fmt.Sprintf("what is stored fits %d MiB, a quarter of the memory allowed", m.room>>20))
+	m.turn(true, "what is stored fits a quarter of the memory allowed, "+mebibytes(m.room))
 	return true
 }
+
+func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
