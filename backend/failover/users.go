@@ -74,6 +74,12 @@ func (b *Backend) removeOffline(ctx context.Context, st *status, r perdure.UserR
 	if removed.Outcome != perdure.Applied || removed.Next != "" {
 		return marked(removed, heldPage), nil
 	}
+	if n := len(removed.Removed); r.Limit > 0 {
+		if r.Limit -= n; r.Limit == 0 {
+			removed.Next = mirrorPage
+			return removed, nil
+		}
+	}
 	more, err := b.endMirrored(ctx, r, "")
 	more.Removed = append(removed.Removed, more.Removed...)
 	return more, err
