@@ -234,21 +234,31 @@ func (b *Backend) fetch(ctx context.Context, front perdure.Backend, changes []pe
 		if attempt > 0 {
 			rest(ctx, staleWait)
 		}
-		records, err := front.Load(ctx, slices.Collect(maps.Keys(wanted)))
-		bad, err := perdure.AsUnreadable(err)
-		if err != nil {
-			return err
+		for ids := range slices.Chunk(slices.Collect(maps.Keys(wanted)), recoveryPage) {
+			if err := b.fetchSome(ctx, front, ids, wanted); err != nil {
+				return err
+			}
 		}
-		for id := range b.passOver(bad) {
-			delete(wanted, id)
-		}
-		records = slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() || r.Version.Before(wanted[r.ID]) })
-		if err := b.takeAll(ctx, front, records); err != nil {
-			return err
-		}
-		for i := range records {
-			delete(wanted, records[i].ID)
-		}
+	}
+	return nil
+}
+
+// fetchSome learns some of what is wanted, and takes it out of that.
+func (b *Backend) fetchSome(ctx context.Context, front perdure.Backend, ids []string, wanted map[string]perdure.Version) error {
+	records, err := front.Load(ctx, ids)
+	bad, err := perdure.AsUnreadable(err)
+	if err != nil {
+		return err
+	}
+	for id := range b.passOver(bad) {
+		delete(wanted, id)
+	}
+	records = slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() || r.Version.Before(wanted[r.ID]) })
+	if err := b.takeAll(ctx, front, records); err != nil {
+		return err
+	}
+	for i := range records {
+		delete(wanted, records[i].ID)
 	}
 	return nil
 }
