@@ -78,8 +78,9 @@ type Backend interface {
 	// FromNow, FromOldest), waiting up to wait for one, then an empty batch.
 	// Changes of one session come in the order in which they were made. Where
 	// changes after the cursor have been dropped, or the store lost its data, it
-	// returns an ErrFeedGap with a batch whose Next is now. A cursor that it did
-	// not make is an ErrInvalid.
+	// returns an ErrFeedGap with a batch whose Next is now: an ErrFeedTrimmed where it
+	// knows that they were dropped for want of room alone. A cursor that it did not
+	// make is an ErrInvalid.
 	Changes(ctx context.Context, after string, limit int, wait time.Duration) (ChangeBatch, error)
 
 	// Stats counts, within a second or so of the truth.
@@ -116,6 +117,28 @@ func As[T any](b Backend) (found T, ok bool) {
 type Minter interface {
 	// MintID returns a new id of the partition: that of NewID or NewOutageID.
 	MintID(partition int) string
+}
+
+// PartialLister is implemented by a backend that may hold some of the sessions at a
+// time at which it cannot list all of them.
+type PartialLister interface {
+	// ListPartial is ListUser, or Scan of all sessions where no user is given. Where
+	// those would return an ErrUnavailable since sessions may be missing, it returns
+	// what is there, and says so in Page.Incomplete.
+	ListPartial(ctx context.Context, user UserKey, after string, limit int) (Page, error)
+}
+
+// ListPartial asks a PartialLister, or where the backend is none, as it has all or
+// nothing, for the whole list.
+func ListPartial(ctx context.Context, b Backend, user UserKey, after string, limit int) (Page, error) {
+	lister, ok := As[PartialLister](b)
+	switch {
+	case ok:
+		return lister.ListPartial(ctx, user, after, limit)
+	case user == "":
+		return b.Scan(ctx, ScanQuery{After: after, Limit: limit})
+	}
+	return b.ListUser(ctx, user, after, limit)
 }
 
 // Inspector is implemented by a backend that can look at how it is set up.
@@ -205,6 +228,11 @@ type Write struct {
 	// Chosen says of a new session that OpPut stores that its id was not minted by
 	// Minter.MintID or NewID: there is no other to be had.
 	Chosen bool
+	// Exact says of an OpPut that its caller wants nothing done unless the stored
+	// version is Base: another process that has put over it must not have succeeded
+	// too. A backend that cannot know that answers ErrUnavailable; one that compares
+	// where all processes do need not look at it.
+	Exact bool
 	// Reason is announced with a session that OpPut stores.
 	Reason Reason
 }
@@ -255,6 +283,9 @@ type Page struct {
 	Unreadable []string
 	// Next is the cursor of the next page; empty at the end.
 	Next string
+	// Incomplete is true where sessions may be missing that other processes could
+	// list: of PartialLister alone.
+	Incomplete bool
 }
 
 // UserRemoval ends the stored sessions of a user, but for some, and leaves an

@@ -51,6 +51,10 @@ var (
 	// this error carries.
 	ErrFeedGap = errors.New("change feed no longer reaches back to this cursor")
 
+	// ErrFeedTrimmed: the feed was read more slowly than it was written, and has let go
+	// of its oldest changes; the store has lost nothing else. It is also an ErrFeedGap.
+	ErrFeedTrimmed = fmt.Errorf("%w: the oldest changes have made room for newer ones", ErrFeedGap)
+
 	// ErrClosed: the Store or Backend was closed. It is also an ErrUnavailable.
 	ErrClosed = fmt.Errorf("%w: it is closed", ErrUnavailable)
 )

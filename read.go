@@ -128,6 +128,10 @@ type ListQuery struct {
 	// PageToken is the NextPageToken of the page before; empty at the start. It
 	// outlives this process.
 	PageToken string
+	// AllowIncomplete asks for what is there where a list cannot be whole, as in an
+	// outage: the page then says that it is Incomplete. Defaults to false: it is an
+	// ErrUnavailable.
+	AllowIncomplete bool
 }
 
 // SessionPage is one page of a list. It may be empty and yet not be the last.
@@ -137,6 +141,9 @@ type SessionPage struct {
 	// damaged ones, and those of a newer format or of another key. Each may live.
 	Unreadable    []string
 	NextPageToken string // empty at the end
+	// Incomplete is true where sessions may be missing from the list, which
+	// ListQuery.AllowIncomplete has allowed.
+	Incomplete bool
 }
 
 const (
@@ -166,7 +173,7 @@ func (s *Store) list(ctx context.Context, query ListQuery) (SessionPage, error) 
 	if err != nil {
 		return SessionPage{}, err
 	}
-	page := SessionPage{NextPageToken: records.Next, Unreadable: records.Unreadable}
+	page := SessionPage{NextPageToken: records.Next, Unreadable: records.Unreadable, Incomplete: records.Incomplete}
 	now := s.clock.Now()
 	for _, r := range records.Records {
 		if !r.Live(now) {
@@ -189,13 +196,20 @@ func (s *Store) list(ctx context.Context, query ListQuery) (SessionPage, error) 
 }
 
 func (s *Store) page(ctx context.Context, query ListQuery) (Page, error) {
-	if query.UserID == "" {
+	var user UserKey
+	if query.UserID != "" {
+		if err := checkUserID(query.UserID); err != nil {
+			return Page{}, err
+		}
+		user = s.options.Codec.UserKey(query.UserID)
+	}
+	switch {
+	case query.AllowIncomplete:
+		return ListPartial(ctx, s.backend, user, query.PageToken, query.PageSize)
+	case query.UserID == "":
 		return s.backend.Scan(ctx, ScanQuery{After: query.PageToken, Limit: query.PageSize})
 	}
-	if err := checkUserID(query.UserID); err != nil {
-		return Page{}, err
-	}
-	return s.backend.ListUser(ctx, s.options.Codec.UserKey(query.UserID), query.PageToken, query.PageSize)
+	return s.backend.ListUser(ctx, user, query.PageToken, query.PageSize)
 }
 
 // live returns the stored session if it is live, else ErrNotFound.

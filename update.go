@@ -9,7 +9,9 @@ import (
 // Update changes what the patch sets and returns the session as it is then. It
 // costs a read, often from the near cache, and one round trip more for each
 // writer that came first. It returns ErrNotFound, an ErrInvalid that names the
-// field, or ErrConflict where Patch.Expected is set and not the version found.
+// field, or ErrConflict where Patch.Expected is set and not the version found. Where
+// that cannot be decided, as in an outage, in which other processes may have accepted
+// the same version, it returns ErrUnavailable.
 func (s *Store) Update(ctx context.Context, id string, patch Patch) (Session, error) {
 	call := s.call(ActionUpdate, Target{SessionID: id})
 	session, err := s.update(ctx, id, &patch)
@@ -30,7 +32,7 @@ func (s *Store) update(ctx context.Context, id string, patch *Patch) (Session, e
 		return Session{}, err
 	}
 	u := update{store: s, patch: patch, metadata: metadata}
-	w := put{Write: Write{Op: OpPut, Base: stored.Version}, resolve: u.retry}
+	w := put{Write: Write{Op: OpPut, Base: stored.Version, Exact: !patch.Expected.IsZero()}, resolve: u.retry}
 	if w.Record, err = u.apply(stored); err != nil {
 		return Session{}, err
 	}

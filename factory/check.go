@@ -29,7 +29,7 @@ func (c *Config) check(values map[string]string) error {
 	rule(c.MaxMemory >= 1<<20, "PERDURE_MAX_MEMORY", c.MaxMemory)
 	rule(c.RedisRetryDelay >= 10*time.Millisecond, "REDIS_RETRY_DELAY", c.RedisRetryDelay)
 	rule(c.RedisHealthCheckInterval >= 100*time.Millisecond, "REDIS_HEALTH_CHECK_INTERVAL", c.RedisHealthCheckInterval)
-	rule(slices.Contains([]failover.Mirror{failover.MirrorSeen, failover.MirrorFull}, c.Mirror), "PERDURE_MIRROR", c.Mirror)
+	rule(slices.Contains([]failover.Mirror{failover.MirrorAuto, failover.MirrorSeen, failover.MirrorFull}, c.Mirror), "PERDURE_MIRROR", c.Mirror)
 	rule(slices.Contains([]failover.Outage{failover.OutageServe, failover.OutageReadOnly, failover.OutageRefuse}, c.Outage), "PERDURE_OUTAGE", c.Outage)
 	rule(c.OutageMaxAge == 0 || c.OutageMaxAge >= time.Second, "PERDURE_OUTAGE_MAX_AGE", c.OutageMaxAge)
 	rule(c.OutageMaxDowntime >= time.Second, "PERDURE_OUTAGE_MAX_DOWNTIME", c.OutageMaxDowntime)

@@ -59,7 +59,8 @@ type Config struct {
 	// Defaults to 30 seconds. REDIS_HEALTH_CHECK_INTERVAL, in milliseconds.
 	RedisHealthCheckInterval time.Duration
 	// Mirror is what is kept of Redis for an outage: the sessions that this
-	// process has seen, or all. Defaults to failover.MirrorSeen.
+	// process has seen, or all, or all while they fit a quarter of MaxMemory.
+	// Defaults to failover.MirrorAuto.
 	Mirror failover.Mirror `env:"PERDURE_MIRROR"`
 	// Outage is what is done in one: serve, read only or refuse. Defaults to
 	// failover.OutageServe.
@@ -166,7 +167,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RedisMaxRetries, 3)
 	setDefault(&c.RedisRetryDelay, time.Second)
 	setDefault(&c.RedisHealthCheckInterval, 30*time.Second)
-	setDefault(&c.Mirror, failover.MirrorSeen)
+	setDefault(&c.Mirror, failover.MirrorAuto)
 	setDefault(&c.Outage, failover.OutageServe)
 	setDefault(&c.OutageMaxDowntime, 5*time.Minute)
 	setDefault(&c.DataLoss, failover.DataLossReseed)

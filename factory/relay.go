@@ -36,6 +36,8 @@ var (
 	_ perdure.Inspector  = (*relay)(nil)
 	_ perdure.Minter     = (*relay)(nil)
 	_ perdure.Timekeeper = (*relay)(nil)
+
+	_ perdure.PartialLister = (*relay)(nil)
 )
 
 func newRelay(backend perdure.Backend, address string) *relay {
@@ -126,6 +128,17 @@ func (r *relay) ListUser(ctx context.Context, user perdure.UserKey, after string
 			return perdure.Page{}, err
 		}
 		return t.page(t.ListUser(ctx, user, after, limit))
+	})
+}
+
+// ListPartial asks the present backend for what it holds.
+func (r *relay) ListPartial(ctx context.Context, user perdure.UserKey, after string, limit int) (perdure.Page, error) {
+	return read(r, func(t *target) (perdure.Page, error) {
+		after, err := t.inner(after)
+		if err != nil {
+			return perdure.Page{}, err
+		}
+		return t.page(perdure.ListPartial(ctx, t.Backend, user, after, limit))
 	})
 }
 

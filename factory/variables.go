@@ -36,7 +36,7 @@ func Variables() []Variable {
 		{"REDIS_MAX_RETRIES", "3", "a number from 0 to 65535", "how often a failed call is tried again, if Redis is well"},
 		{"REDIS_RETRY_DELAY", "1000", "a number of milliseconds from 10, or a duration such as 1s", "milliseconds between attempts to reach Redis"},
 		{"REDIS_HEALTH_CHECK_INTERVAL", "30000", "a number of milliseconds from 100, or a duration such as 30s", "milliseconds between probes while all is well"},
-		{"PERDURE_MIRROR", "seen", "seen or full", "what is kept for an outage: the sessions seen here; full: all"},
+		{"PERDURE_MIRROR", "auto", "auto, seen or full", "kept for an outage: those seen; full: all; auto: all if they fit"},
 		{"PERDURE_OUTAGE", "serve", "serve, read-only or refuse", "what is done in an outage: serve, read-only or refuse"},
 		{"PERDURE_OUTAGE_MAX_AGE", "0", "a duration from 1s, or 0 for no bound", "how old what is served in an outage may be"},
 		{"PERDURE_OUTAGE_MAX_DOWNTIME", "5m", "a duration from 1s", "after a longer stop, a start in an outage does not serve what it kept"},

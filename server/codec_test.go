@@ -55,7 +55,7 @@ func TestRepliesAreWrittenAsProtojsonWould(t *testing.T) {
 		&perdurev1.BatchGetSessionsResponse{},
 		&perdurev1.BatchGetSessionsResponse{Sessions: []*perdurev1.Session{session, bare}, NotFound: []string{"x", "y"}, Unreadable: []string{"z"}},
 		&perdurev1.ListSessionsResponse{},
-		&perdurev1.ListSessionsResponse{Sessions: []*perdurev1.Session{bare, session}, NextPageToken: `t"`, Unreadable: []string{"x", `"`}},
+		&perdurev1.ListSessionsResponse{Sessions: []*perdurev1.Session{bare, session}, NextPageToken: `t"`, Unreadable: []string{"x", `"`}, Incomplete: true},
 		&perdurev1.TouchSessionResponse{},
 		&perdurev1.WatchSessionsResponse{Changes: []*perdurev1.Change{{}}},
 	} {

@@ -65,8 +65,8 @@ func outline(h failover.Health) string {
 	if h.State != failover.Healthy {
 		mark = "[!]"
 	}
-	line := fmt.Sprintf("%s redis %s since %s; mirror: %d sessions, %v old", mark, h.State, h.Since.UTC().Format(time.RFC3339),
-		h.MirrorRecords, time.Duration(h.MirrorAge)*time.Millisecond)
+	line := fmt.Sprintf("%s redis %s since %s; %s mirror: %d sessions, %v old", mark, h.State, h.Since.UTC().Format(time.RFC3339),
+		h.Mirror, h.MirrorRecords, time.Duration(h.MirrorAge)*time.Millisecond)
 	if h.JournalDepth > 0 {
 		line += fmt.Sprintf("; journal: %d records, the oldest %v", h.JournalDepth, time.Duration(h.JournalOldest)*time.Millisecond)
 	}

@@ -61,8 +61,8 @@ func TestDefaultsAreWritten(t *testing.T) {
 	for _, c := range []struct{ method, body, want string }{
 		{"TouchSession", `{"id":"` + id + `"}`, `{"touched":false}`},
 		{"DeleteSession", `{"id":"` + id + `"}`, `{"deleted":false}`},
-		{"ListSessions", `{}`, `{"sessions":[],"nextPageToken":"","unreadable":[]}`},
-		{"ListSessions", `{"userId":"ada"}`, `{"sessions":[],"nextPageToken":"","unreadable":[]}`},
+		{"ListSessions", `{}`, `{"sessions":[],"nextPageToken":"","unreadable":[],"incomplete":false}`},
+		{"ListSessions", `{"userId":"ada"}`, `{"sessions":[],"nextPageToken":"","unreadable":[],"incomplete":false}`},
 		{"BatchGetSessions", `{}`, `{"sessions":[],"notFound":[],"unreadable":[]}`},
 		{"BatchGetSessions", `{"ids":["` + id + `","x"]}`, `{"sessions":[],"notFound":["x","` + id + `"],"unreadable":[]}`},
 		{"ValidateSession", `{"id":"` + id + `"}`, `{"valid":false}`},

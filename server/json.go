@@ -36,6 +36,7 @@ func appendReply(b []byte, message any) ([]byte, bool) {
 		b = appendList(append(b, `{"sessions":`...), m.GetSessions(), appendSession)
 		b = appendText(append(b, `,"nextPageToken":`...), m.GetNextPageToken())
 		b = appendList(append(b, `,"unreadable":`...), m.GetUnreadable(), appendText)
+		b = strconv.AppendBool(append(b, `,"incomplete":`...), m.GetIncomplete())
 	default:
 		return b, false
 	}

@@ -57,6 +57,7 @@ func (s sessions) ValidateSession(ctx context.Context, in *perdurev1.ValidateSes
 func (s sessions) ListSessions(ctx context.Context, in *perdurev1.ListSessionsRequest) (*perdurev1.ListSessionsResponse, error) {
 	page, err := s.store.List(ctx, perdure.ListQuery{
 		UserID: in.GetUserId(), PageSize: int(in.GetPageSize()), PageToken: in.GetPageToken(),
+		AllowIncomplete: in.GetAllowIncomplete(),
 	})
 	var bad *perdure.InvalidError
 	if errors.As(err, &bad) && bad.Field == "cursor" {
@@ -65,5 +66,7 @@ func (s sessions) ListSessions(ctx context.Context, in *perdurev1.ListSessionsRe
 	if err != nil {
 		return nil, err
 	}
-	return &perdurev1.ListSessionsResponse{Sessions: toSessions(page.Sessions), NextPageToken: page.NextPageToken, Unreadable: toIDs(page.Unreadable)}, nil
+	return &perdurev1.ListSessionsResponse{
+		Sessions: toSessions(page.Sessions), NextPageToken: page.NextPageToken, Unreadable: toIDs(page.Unreadable), Incomplete: page.Incomplete,
+	}, nil
 }

@@ -251,7 +251,7 @@ func cursorsOutliveARestart(r *rig) {
 }
 
 // aFullStoreEvictsNothing fills the store to its bound: what was acknowledged
-// stays, and can be touched and ended.
+// stays, and can be touched, revoked and ended.
 func aFullStoreEvictsNothing(r *rig) {
 	u := r.user()
 	var stored []perdure.Record
@@ -276,7 +276,11 @@ func aFullStoreEvictsNothing(r *rig) {
 		stored[i].LastAccess++
 		r.applied(touch(stored[i].ID, stored[i].LastAccess))
 	}
-	for _, session := range stored {
+	last := len(stored) - 1
+	q := r.removal(stored[last].User, perdure.Version{})
+	r.revoke(r.a, q)
+	r.ended(q, stored[last:])
+	for _, session := range stored[:last] {
 		tomb := buried(session, r.version(), perdure.ReasonLogout)
 		r.applied(remove(session.ID, tomb.Version, tomb.Reason))
 		r.holds(tomb)

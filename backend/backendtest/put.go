@@ -15,6 +15,7 @@ func putLaws() []law {
 		{"TakesIDsOfAllForms", takesIDsOfAllForms, nil},
 		{"WithoutABaseNeedsNothingStored", withoutABaseNeedsNothingStored, nil},
 		{"WithAnotherBaseIsAConflict", withAnotherBaseIsAConflict, nil},
+		{"ThatIsExactComparesAsAnyOther", thatIsExactComparesAsAnyOther, nil},
 		{"WithABaseNeedsSomethingStored", withABaseNeedsSomethingStored, nil},
 		{"ComparesTheWholeBase", comparesTheWholeBase, nil},
 		{"ReplacesItsBase", replacesItsBase, nil},
@@ -143,6 +144,26 @@ func withAnotherBaseIsAConflict(r *rig) {
 		r.conflicts(tomb, put(third, base))
 		r.holds(tomb)
 	}
+}
+
+// thatIsExactComparesAsAnyOther: a put whose caller has named the version succeeds over
+// that one alone, and once.
+func thatIsExactComparesAsAnyOther(r *rig) {
+	exact := func(record perdure.Record, base perdure.Version) perdure.Write {
+		w := put(record, base)
+		w.Exact = true
+		return w
+	}
+	first := r.create(r.session(r.user()))
+	second := r.changed(first)
+	r.applied(exact(second, first.Version))
+	third := r.changed(second)
+	for _, base := range []perdure.Version{first.Version, third.Version, r.version()} {
+		r.conflicts(second, exact(third, base))
+		r.holds(second)
+	}
+	r.applied(exact(third, second.Version))
+	r.holds(third)
 }
 
 func withABaseNeedsSomethingStored(r *rig) {

@@ -65,6 +65,7 @@ type Backend struct {
 	unreadable      ids                    // of records of the front store that were met
 	merged          ids                    // of records of the journal, in the present recovery
 	own             ids                    // of sessions that nobody else can know: minted in this outage and never merged
+	marker          string                 // the id of the record that says that the front store is being filled
 	copying         sync.Mutex             // one writer or remover of the mirror's copy
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is
@@ -96,6 +97,8 @@ var (
 	_ perdure.Backend    = (*Backend)(nil)
 	_ perdure.Inspector  = (*Backend)(nil)
 	_ perdure.Timekeeper = (*Backend)(nil)
+
+	_ perdure.PartialLister = (*Backend)(nil)
 )
 
 // Open makes a backend. A front store that is absent is an outage: the error is
@@ -110,7 +113,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	}
 	clockwork := newClockwork(opts.Now)
 	opts.Now = clockwork.Now
-	b := &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1)}
+	b := &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler())}
 	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
 		return nil, err
 	}

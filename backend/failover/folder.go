@@ -20,7 +20,7 @@ const anySkew = 200 * 365 * 24 * time.Hour
 
 func openLocal(o *Options, dir string) (*local.Backend, error) {
 	return local.Open(local.Options{
-		Dir: dir, MaxBytes: o.MaxJournalBytes, MaxClockSkew: anySkew, FeedLength: 1, LockWait: -1, Strict: true, Now: o.Now, Logger: o.Logger,
+		Dir: dir, MaxBytes: o.MaxJournalBytes, MaxEndBytes: endBytes(o), MaxClockSkew: anySkew, FeedLength: 1, LockWait: -1, Strict: true, Now: o.Now, Logger: o.Logger,
 	})
 }
 

@@ -29,11 +29,13 @@ type Health struct {
 	// stores, and damaged ones.
 	Kept []KeptJournal `json:"journalsKept,omitempty"`
 
-	MirrorRecords int64 `json:"mirrorRecords"`
-	MirrorBytes   int64 `json:"mirrorBytes"`
-	MirrorAge     int64 `json:"mirrorAge"`    // milliseconds since it was last in step
-	MirrorMissed  int64 `json:"mirrorMissed"` // records that did not fit
-	MirrorWhole   bool  `json:"mirrorWhole"`  // it holds every session there is
+	Mirror        Mirror `json:"mirror"`       // what is kept: full or seen
+	MirrorReason  string `json:"mirrorReason"` // why that
+	MirrorRecords int64  `json:"mirrorRecords"`
+	MirrorBytes   int64  `json:"mirrorBytes"`
+	MirrorAge     int64  `json:"mirrorAge"`    // milliseconds since it was last in step
+	MirrorMissed  int64  `json:"mirrorMissed"` // records that did not fit
+	MirrorWhole   bool   `json:"mirrorWhole"`  // it holds every session there is
 
 	Replayed    int64 `json:"replayed"`    // records merged after outages
 	Refused     int64 `json:"refused"`     // records of journal and mirror that the front store refuses
@@ -85,6 +87,7 @@ func (b *Backend) Health(ctx context.Context) Health {
 	if kept := b.kept.Load(); kept != nil {
 		h.Kept = *kept
 	}
+	h.Mirror, h.MirrorReason = b.mirror.kept()
 	h.Fallback.Available = b.opts.Outage != OutageRefuse
 	b.metrics.mu.Lock()
 	defer b.metrics.mu.Unlock()

@@ -83,18 +83,41 @@ func (b *Backend) intact(ctx context.Context, st *status) bool {
 		return false
 	}
 	return b.looks.do(ctx, b.spawn, func() bool {
-		cursor := b.cursor.Load()
-		if cursor == nil {
-			return true
-		}
 		ctx, cancel := context.WithTimeout(b.life, b.opts.ProbeTimeout)
 		defer cancel()
-		_, err := st.front.Changes(ctx, *cursor, 1, 0)
-		if errors.Is(err, perdure.ErrFeedGap) {
-			b.doubt(feedGap)
-		}
-		return err == nil
+		return b.feedGoesOn(ctx, st.front) && !b.beingFilled(ctx, st.front)
 	})
 }
 
-const feedGap = "its change feed has a gap"
+// feedGoesOn reports whether the change feed is the one that the mirror follows. That
+// it has let go of its oldest changes is no sign that anything else is lost.
+func (b *Backend) feedGoesOn(ctx context.Context, front perdure.Backend) bool {
+	cursor := b.cursor.Load()
+	if cursor == nil {
+		return true
+	}
+	_, err := front.Changes(ctx, *cursor, 1, 0)
+	if lostFeed(err) {
+		b.doubt(feedGap)
+	}
+	return err == nil || errors.Is(err, perdure.ErrFeedTrimmed)
+}
+
+// lostFeed reports whether an error of the change feed may mean that the front store
+// has lost data.
+func lostFeed(err error) bool {
+	return errors.Is(err, perdure.ErrFeedGap) && !errors.Is(err, perdure.ErrFeedTrimmed)
+}
+
+// questionable reports whether the front store may lack what this process holds, and
+// no recovery has begun that gives it back.
+func (b *Backend) questionable(ctx context.Context, st *status) bool {
+	if b.moved(st) {
+		if _, err := b.history(ctx, st); err != nil {
+			return true
+		}
+	}
+	return b.doubts.Load() != nil
+}
+
+const feedGap = "its change feed is another"

@@ -16,10 +16,15 @@ type mirror struct {
 	*local.Backend
 	merger perdure.Merger
 	now    func() time.Time
-	full   bool
-	synced atomic.Int64 // unix ms when it was last in step with the front store
-	missed atomic.Int64 // records that did not fit
-	whole  atomic.Bool  // a full mirror that has read all there is
+	mode   Mirror
+	room   int64                  // bytes that an automatic mirror may take while it is full
+	full   atomic.Bool            // it takes in all that is stored
+	why    atomic.Pointer[string] // it is as it is
+	fits   atomic.Int64           // records that may be stored for it to become full
+	synced atomic.Int64           // unix ms when it was last in step with the front store
+	missed atomic.Int64           // records that did not fit
+	loaded atomic.Bool            // a full mirror that has read all that is stored
+	whole  atomic.Bool            // and that is all there is
 }
 
 // mirrorSkew is how far what the front store has taken may be ahead of this
@@ -33,7 +38,9 @@ func openMirror(o *Options, clock *perdure.Clock) (*mirror, error) {
 		return nil, err
 	}
 	merger := perdure.Merger{Backend: b, Clock: clock, Codec: o.Codec, Copy: true}
-	m := &mirror{Backend: b, merger: merger, now: o.Now, full: o.Mirror == MirrorFull}
+	m := &mirror{Backend: b, merger: merger, now: o.Now, mode: o.Mirror, room: o.MaxMirrorBytes / autoShare}
+	m.fits.Store(m.room / leastRecord)
+	m.turn(o.Mirror == MirrorFull, map[Mirror]string{MirrorAuto: "it is not known yet how much is stored"}[o.Mirror])
 	m.inStep()
 	return m, nil
 }
@@ -93,7 +100,7 @@ func (m *mirror) outdated(held *perdure.Record) {
 }
 
 // knowsAll reports whether the mirror holds every session there is.
-func (m *mirror) knowsAll() bool { return m.full && m.whole.Load() && m.missed.Load() == 0 }
+func (m *mirror) knowsAll() bool { return m.full.Load() && m.whole.Load() && m.missed.Load() == 0 }
 
 // exceeds reports whether a join says more than one of its sides in anything that
 // somebody could see. Of two tombstones neither does, whatever their versions, but

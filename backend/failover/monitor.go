@@ -199,6 +199,15 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 	if next.doubt != "" {
 		next.graceUntil = b.opts.Now().Add(lossGrace)
 	}
+	b.meetMarker(ctx, seen.front)
+	if next.doubt != "" {
+		stop, err := b.fill(ctx, seen.front)
+		if err != nil {
+			b.opts.Logger.Debug("the session store does not take that it is being filled", "error", err)
+			return
+		}
+		defer stop()
+	}
 	b.merged.clear() // into what may be another server
 	defer b.merged.clear()
 	if !b.takeUp(ctx, seen, &next) {

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -79,24 +80,36 @@ func (b *Backend) heldInJournal(ctx context.Context, st *status, r perdure.Recor
 }
 
 // afterRevocation is the record as a revocation that waits in the journal leaves
-// it: that ends sessions which were not known here when it was made.
+// it, or the end of its parent: that ends sessions which were not known here when it
+// was made. Nothing is written.
 func (b *Backend) afterRevocation(ctx context.Context, r perdure.Record) (perdure.Record, error) {
 	if r.Kind != perdure.KindSession {
 		return r, nil
 	}
-	epoch, err := b.journal.Get(ctx, perdure.EpochID(r.User))
-	if err != nil || !epoch.Exists() {
-		return r, err
+	waiting := false
+	for _, id := range []string{perdure.EpochID(r.User), r.Parent} {
+		end, err := b.journal.Get(ctx, id)
+		if err != nil {
+			return perdure.Record{}, err
+		}
+		waiting = waiting || end.Kind == perdure.KindEpoch || end.Ended()
 	}
-	merged, err := b.merger(b.journal).Merge(ctx, r)
-	return merged.Record, err
+	if !waiting {
+		return r, nil
+	}
+	foreseen, err := b.merger(b.journal).Preview(ctx, []perdure.Record{r})
+	if err != nil {
+		return perdure.Record{}, err
+	}
+	return foreseen[0].Record, foreseen[0].Err
 }
 
 // offlineApply carries out batches in the journal.
 func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdure.Batch) ([]perdure.Result, error) {
-	if err := b.writable(st); err != nil {
+	if err := b.endable(st); err != nil {
 		return nil, err
 	}
+	full := b.writable(st)
 	results := make([]perdure.Result, len(batches))
 	var all []perdure.Batch // each preceded by what it is based on
 	var plans []plan
@@ -107,6 +120,11 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 		}
 		if results[i].Err = b.timely(st, batch); results[i].Err != nil {
 			continue
+		}
+		if !isEnd(batch) {
+			if results[i].Err = cmp.Or(full, b.decidable(st, batch)); results[i].Err != nil {
+				continue
+			}
 		}
 		p, err := b.plan(ctx, st, batch)
 		if errors.Is(err, perdure.ErrFormat) {
@@ -143,6 +161,9 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 		*p.result = p.outcome(applied)
 		if p.overtaken(applied) {
 			*p.result = perdure.Result{Err: b.unavailable(st, "what is written to is being merged; try again")}
+		}
+		if isEnd(p.batch) {
+			p.result.Err = b.noRoom(st, p.result.Err)
 		}
 		b.vouchFor(ctx, st, p.batch, p.result)
 		if p.result.Outcome == perdure.Applied {
@@ -316,7 +337,12 @@ func (b *Backend) seed(ctx context.Context, st *status, seeds *[]perdure.Batch, 
 	}
 	w := perdure.Write{Op: perdure.OpPut, Record: held.Record}
 	if held.Kind == perdure.KindSession && held.User != "" {
-		if epoch, err := b.mirror.Get(ctx, perdure.EpochID(held.User)); err == nil {
+		// What is known of it has the epoch taken into account.
+		epoch, err := b.journal.Get(ctx, perdure.EpochID(held.User))
+		if err == nil && !epoch.Exists() {
+			epoch, err = b.mirror.Get(ctx, perdure.EpochID(held.User))
+		}
+		if err == nil {
 			w.Epoch = epoch.Version
 		}
 	}
@@ -324,15 +350,12 @@ func (b *Backend) seed(ctx context.Context, st *status, seeds *[]perdure.Batch, 
 	return held, nil
 }
 
-// writable says whether the journal may grow.
+// writable says whether the journal may grow by what is no end.
 func (b *Backend) writable(st *status) error {
-	switch {
-	case b.opts.Outage == OutageReadOnly:
-		return b.unavailable(st, "the policy is to refuse writes until it is back")
-	case b.journal.age() > b.opts.MaxJournalAge:
+	if b.journal.age() > b.opts.MaxJournalAge {
 		return b.unavailable(st, "the oldest entry of the journal is older than is allowed")
 	}
-	return nil
+	return b.endable(st)
 }
 
 // journalFailed handles a journal that does not take a write.

@@ -15,6 +15,9 @@ import (
 type Mirror string
 
 const (
+	// MirrorAuto is MirrorFull while what is stored fits a quarter of MaxMirrorBytes,
+	// and MirrorSeen beyond. Health says which, and why.
+	MirrorAuto Mirror = "auto"
 	// MirrorSeen keeps the sessions that this process read or wrote.
 	MirrorSeen Mirror = "seen"
 	// MirrorFull keeps all sessions: each is readable on every instance, and
@@ -68,7 +71,7 @@ type Options struct {
 	// have been well meanwhile, and others may have ended them. Beyond it they are
 	// unavailable until the front store was reached. Defaults to 5 minutes.
 	MaxDowntime time.Duration
-	// Mirror is what is kept for an outage. Defaults to MirrorSeen.
+	// Mirror is what is kept for an outage. Defaults to MirrorAuto.
 	Mirror Mirror
 	// Outage is what is done in one. Defaults to OutageServe.
 	Outage Outage
@@ -82,11 +85,12 @@ type Options struct {
 	// MaxMirrorBytes bounds the mirror. Sessions beyond it cannot be read in an
 	// outage; health counts them. Defaults to 1 GiB.
 	MaxMirrorBytes int64
-	// MaxJournalBytes bounds the journal. At the bound writes are refused.
-	// Defaults to 1 GiB.
+	// MaxJournalBytes bounds the journal. At the bound writes are refused, but for
+	// those that end sessions: they have an eighth of it and three quarters of
+	// MaxMirrorBytes more. Defaults to 1 GiB.
 	MaxJournalBytes int64
 	// MaxJournalAge bounds the age of the oldest entry. At the bound writes are
-	// refused. Defaults to 24 hours.
+	// refused, but for those that end sessions. Defaults to 24 hours.
 	MaxJournalAge time.Duration
 
 	// OpenTimeout bounds one attempt to open the front store. Defaults to 1
@@ -137,7 +141,7 @@ type Options struct {
 
 func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.MaxDowntime, 5*time.Minute)
-	setDefault(&o.Mirror, MirrorSeen)
+	setDefault(&o.Mirror, MirrorAuto)
 	setDefault(&o.Outage, OutageServe)
 	setDefault(&o.DataLoss, DataLossReseed)
 	setDefault(&o.MaxMirrorBytes, 1<<30)
@@ -172,8 +176,8 @@ func (o *Options) validate() error {
 	if o.Open == nil {
 		return invalid("Open", "is required: it opens the front store")
 	}
-	if o.Mirror != MirrorSeen && o.Mirror != MirrorFull {
-		return invalid("Mirror", "is %q; %q and %q are allowed", o.Mirror, MirrorSeen, MirrorFull)
+	if o.Mirror != MirrorAuto && o.Mirror != MirrorSeen && o.Mirror != MirrorFull {
+		return invalid("Mirror", "is %q; %q, %q and %q are allowed", o.Mirror, MirrorAuto, MirrorSeen, MirrorFull)
 	}
 	if o.Outage != OutageServe && o.Outage != OutageReadOnly && o.Outage != OutageRefuse {
 		return invalid("Outage", "is %q; %q, %q and %q are allowed", o.Outage, OutageServe, OutageReadOnly, OutageRefuse)

@@ -80,8 +80,14 @@ func TestTheJournalIsBounded(t *testing.T) {
 		t.Errorf("a logout: %v, %v", ok, err)
 	}
 	ahead.Store(int64(25 * time.Hour))
-	if _, err := n.Delete(t.Context(), perdure.NewID(3)); !errors.Is(err, perdure.ErrUnavailable) {
-		t.Errorf("with an entry older than a day: %v", err)
+	if _, err := n.Touch(t.Context(), made[1]); !errors.Is(err, perdure.ErrUnavailable) {
+		t.Errorf("a touch with an entry older than a day: %v", err)
+	}
+	if ok, err := n.Delete(t.Context(), perdure.NewID(3)); !ok || err != nil {
+		t.Errorf("a logout with an entry older than a day: %v, %v", ok, err)
+	}
+	if _, err := n.RevokeUser(t.Context(), "v"); err != nil {
+		t.Errorf("a revocation with an entry older than a day: %v", err)
 	}
 	ahead.Store(0)
 	n.cut.Store(false)

@@ -100,15 +100,21 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 			break
 		}
 	}
-	if b.status.Load().doubt == "" {
-		return nil
+	if st := b.status.Load(); st.doubt != "" {
+		return b.bringBack(ctx, st.front, user)
 	}
+	return nil
+}
+
+// bringBack gives the front store what it lacks of the user's sessions that are held
+// here.
+func (b *Backend) bringBack(ctx context.Context, front perdure.Backend, user perdure.UserKey) error {
 	for after := ""; ; {
 		page, err := b.mirror.ListUser(ctx, user, after, recoveryPage)
 		if err != nil {
 			return err
 		}
-		if err := b.reconcilePage(ctx, b.status.Load().front, page.Records, nil, func() {}); err != nil {
+		if err := b.reconcilePage(ctx, front, page.Records, nil, func() {}); err != nil {
 			return err
 		}
 		if after = page.Next; after == "" {
@@ -200,8 +206,9 @@ func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
 // reconcile compares what the mirror holds with the front store, ends first, and
 // merges what is missing there or older: all of it, or, where the policy after a
 // loss is to log in again, the ends and what was acknowledged within the window.
-// It calls found before the first such merge of a page. What this recovery has
-// merged itself is there.
+// It calls found once the first record of a page has turned out to be missing: a write
+// that came between looks like one until it is merged. What this recovery has merged
+// itself is there.
 func (b *Backend) reconcile(ctx context.Context, front perdure.Backend, found func()) error {
 	pace := newPace(b.opts.RecoveryRate)
 	for page, err := range pages(ctx, b.mirror.Backend) {
@@ -254,8 +261,12 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 	if err := pace.rest(ctx, began, ended, len(records)/20); err != nil || len(gone) == 0 {
 		return err
 	}
-	found()
-	return b.mergeAll(ctx, front, gone, pace, b.gaveBack)
+	return b.mergeAll(ctx, front, gone, pace, func(records []perdure.Record, merged []perdure.Merged) error {
+		if slices.ContainsFunc(merged, func(m perdure.Merged) bool { return m.Err == nil && m.Changed }) {
+			found()
+		}
+		return b.gaveBack(records, merged)
+	})
 }
 
 // gaveBack takes in what became of records that the front store had lost.
@@ -281,6 +292,9 @@ func (b *Backend) gaveBack(records []perdure.Record, merged []perdure.Merged) er
 // counts reports whether a record that is held here says anything yet: a session
 // until its deadline, what ends sessions until it is due to be dropped.
 func (b *Backend) counts(held *perdure.Record, now perdure.Millis) bool {
+	if held.ID == b.marker {
+		return false
+	}
 	if held.Kind == perdure.KindSession {
 		return held.Live(now)
 	}

@@ -154,7 +154,7 @@ func TestARotationOfASessionThatWasTurnedBack(t *testing.T) {
 			kept := newShared(t)
 			gap := gapped{kept, &atomic.Bool{}}
 			shared := newToll(gap)
-			n, other := newNode(t, shared, failover.Options{Mirror: failover.MirrorFull}), newNode(t, kept, failover.Options{})
+			n, other := newNode(t, shared, failover.Options{Mirror: failover.MirrorFull}), newNode(t, kept, failover.Options{Mirror: failover.MirrorSeen})
 			id := n.create(t, "u")
 			before := stored(t, kept, id)
 			n.set(t, id, "a")

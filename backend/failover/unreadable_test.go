@@ -44,6 +44,7 @@ func TestRecoveryGoesOnBesideTheUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	barred := n.create(t, "eve")
+	n.awaitWhole(t)
 	spoilt := ids[:2]
 	for _, id := range append([]string{perdure.EpochID(perdure.HashUser("eve"))}, spoilt...) {
 		server.Spoil(t, id, redistest.SpoilFormat)

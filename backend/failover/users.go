@@ -2,80 +2,12 @@ package failover
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/perdure/perdure"
 )
-
-// ListUser returns a page of the user's sessions. Offline, only a full mirror
-// can know all of them.
-func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after string, limit int) (perdure.Page, error) {
-	return serve(ctx, b, served[perdure.Page]{
-		claim: func(ctx context.Context) error { return b.claimUser(ctx, user) },
-		online: func(ctx context.Context, st *status) (perdure.Page, error) {
-			after, err := b.resume(st, after, frontPage)
-			if err != nil {
-				return perdure.Page{}, err
-			}
-			page, err := st.front.ListUser(ctx, user, after, limit)
-			if err != nil {
-				return page, err
-			}
-			err = b.agreeAll(ctx, st, &page)
-			return mark(page, frontPage), err
-		},
-		offline: func(ctx context.Context, st *status) (perdure.Page, error) {
-			if !b.mirror.knowsAll() {
-				return perdure.Page{}, b.unavailable(st, "what this process holds of a user may not be all")
-			}
-			unreadable, err := b.seedUser(ctx, st, user)
-			if err != nil {
-				return perdure.Page{}, err
-			}
-			after, err := b.resume(st, after, journalPage)
-			if err != nil {
-				return perdure.Page{}, err
-			}
-			page, err := b.journal.ListUser(ctx, user, after, limit)
-			if err == nil {
-				err = b.vouchForAll(st, &page)
-			}
-			if page.Next == "" {
-				page.Unreadable = unreadable
-			}
-			return mark(page, journalPage), err
-		},
-	})
-}
-
-// What a cursor of ListUser begins with says who made it.
-const (
-	frontPage   = "f"
-	journalPage = "j"
-)
-
-func mark(p perdure.Page, origin string) perdure.Page {
-	if p.Next != "" {
-		p.Next = origin + p.Next
-	}
-	return p
-}
-
-// resume is the cursor as it was before its mark. A list that was begun on the
-// other side of an outage cannot go on.
-func (b *Backend) resume(st *status, after, origin string) (string, error) {
-	rest, ok := strings.CutPrefix(after, origin)
-	switch {
-	case ok || after == "":
-		return rest, nil
-	case strings.HasPrefix(after, frontPage), strings.HasPrefix(after, journalPage):
-		return "", b.elsewhere(st, "the list was begun before that changed: begin again")
-	}
-	return "", &perdure.InvalidError{Field: "cursor", Problem: "is not one of this store"}
-}
 
 // agreeAll puts right what a page lists, and takes out what is known to be dead.
 func (b *Backend) agreeAll(ctx context.Context, st *status, page *perdure.Page) error {
@@ -91,8 +23,8 @@ func (b *Backend) agreeAll(ctx context.Context, st *status, page *perdure.Page) 
 	return nil
 }
 
-// RemoveUser ends a user's sessions. Offline, the epoch reaches those that this
-// process does not hold when the journal is merged.
+// RemoveUser ends a user's sessions. Offline, the epoch goes into the journal and ends
+// what that holds: it reaches the others when they are read, and when it is merged.
 func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.UserRemoved, error) {
 	return serve(ctx, b, served[perdure.UserRemoved]{
 		need: writing,
@@ -111,30 +43,99 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 			return marked(removed, frontPage), err
 		},
 		offline: func(ctx context.Context, st *status) (perdure.UserRemoved, error) {
-			if err := b.writable(st); err != nil {
-				return perdure.UserRemoved{}, err
+			if after, ok := strings.CutPrefix(r.After, mirrorPage); ok {
+				return b.endMirrored(ctx, r, after)
 			}
-			unreadable, err := b.seedUser(ctx, st, r.Epoch.User)
-			if err != nil {
-				return perdure.UserRemoved{}, err
-			}
-			epoch := perdure.Batch{{Op: perdure.OpPut, Record: r.Epoch}}
-			if err := b.timely(st, epoch); err != nil {
-				return perdure.UserRemoved{}, err
-			}
-			b.stamped(epoch)
-			removed, err := b.journal.RemoveUser(ctx, continued(r, journalPage))
-			b.journal.ends.add(r.Epoch.ID) // an error may come after the write
-			if err != nil {
-				return removed, b.journalFailed(err)
-			}
-			b.journal.noted()
-			if removed.Next == "" {
-				removed.Unreadable = unreadable
-			}
-			return marked(removed, journalPage), nil
+			return b.removeOffline(ctx, st, continued(r, heldPage))
 		},
 	})
+}
+
+// removeOffline puts the epoch into the journal, and ends a page of what that holds of
+// the user; after the last, it goes on with the mirror.
+func (b *Backend) removeOffline(ctx context.Context, st *status, r perdure.UserRemoval) (perdure.UserRemoved, error) {
+	none := perdure.UserRemoved{}
+	if err := b.endable(st); err != nil {
+		return none, err
+	}
+	epoch := perdure.Batch{{Op: perdure.OpPut, Record: r.Epoch}}
+	if err := b.timely(st, epoch); err != nil {
+		return none, err
+	}
+	b.stamped(epoch)
+	if r.After == "" {
+		if err := b.seedEpoch(ctx, st, r.Epoch.User); err != nil {
+			return none, err
+		}
+	}
+	removed, err := b.journal.RemoveUser(ctx, r)
+	b.journal.ends.add(r.Epoch.ID) // an error may come after the write
+	if err != nil {
+		return none, b.noRoom(st, b.journalFailed(err))
+	}
+	b.journal.noted()
+	if removed.Outcome != perdure.Applied || removed.Next != "" {
+		return marked(removed, heldPage), nil
+	}
+	if n := len(removed.Removed); r.Limit > 0 {
+		if r.Limit -= n; r.Limit == 0 {
+			removed.Next = mirrorPage
+			return removed, nil
+		}
+	}
+	more, err := b.endMirrored(ctx, r, "")
+	more.Removed = append(removed.Removed, more.Removed...)
+	return more, err
+}
+
+// seedEpoch puts the user's epoch into the journal that the mirror holds, so that the
+// next one is joined with it.
+func (b *Backend) seedEpoch(ctx context.Context, st *status, user perdure.UserKey) error {
+	var seeds []perdure.Batch
+	if _, err := b.seed(ctx, st, &seeds, perdure.EpochID(user)); err != nil || len(seeds) == 0 {
+		return err
+	}
+	seeded, err := b.journal.Apply(ctx, seeds)
+	if err == nil {
+		err = seeded[0].Err
+	}
+	if err != nil {
+		return b.noRoom(st, b.journalFailed(err))
+	}
+	return nil
+}
+
+// endMirrored ends, in the mirror, a page of the sessions that the epoch in the journal
+// kills. It is what is reported of them: the journal needs no tombstone for each.
+func (b *Backend) endMirrored(ctx context.Context, r perdure.UserRemoval, after string) (perdure.UserRemoved, error) {
+	removed := perdure.UserRemoved{Outcome: perdure.Applied}
+	mirrored, err := b.mirror.ListUser(ctx, r.Epoch.User, after, r.Limit)
+	if err != nil {
+		return removed, err
+	}
+	var page perdure.Page
+	records, err := b.notJournalled(ctx, mirrored.Records, &page)
+	if err != nil {
+		return removed, err
+	}
+	foreseen, err := b.merger(b.journal).Preview(ctx, records)
+	if err != nil {
+		return removed, err
+	}
+	removed.Unreadable = page.Unreadable
+	for i := range foreseen {
+		switch {
+		case foreseen[i].Err != nil:
+			removed.Unreadable = append(removed.Unreadable, records[i].ID)
+		case foreseen[i].Killed && !slices.Contains(r.Except, records[i].ID):
+			removed.Removed = append(removed.Removed, records[i])
+		}
+	}
+	b.learnEnded(&r, &removed)
+	if removed.Next = mirrored.Next; removed.Next != "" {
+		removed.Next = mirrorPage + removed.Next
+	}
+	return removed, nil
 }
 
 // continued is the removal with its cursor as it was before its mark. One that was
@@ -160,69 +161,17 @@ func (b *Backend) learnRemoval(r *perdure.UserRemoval, removed *perdure.UserRemo
 		b.mirror.learn(&removed.Stored, perdure.Version{})
 		return
 	}
+	b.learnEnded(r, removed)
+	b.mirror.learn(&r.Epoch, r.Base)
+}
+
+// learnEnded has the mirror take in the ends of sessions.
+func (b *Backend) learnEnded(r *perdure.UserRemoval, removed *perdure.UserRemoved) {
 	for i := range removed.Removed {
 		session := &removed.Removed[i]
 		tomb := entombed(*session, r.Reason, r.Epoch.Version)
 		b.mirror.learn(&tomb, session.Version)
 	}
-	b.mirror.learn(&r.Epoch, r.Base)
-}
-
-// seedUser puts what the mirror holds of the user into the journal. It returns the
-// ids of sessions of which the journal holds something that cannot be read.
-func (b *Backend) seedUser(ctx context.Context, st *status, user perdure.UserKey) (unreadable []string, err error) {
-	var seeds []perdure.Batch
-	if _, err := b.seed(ctx, st, &seeds, perdure.EpochID(user)); err != nil {
-		return nil, err
-	}
-	for after := ""; ; {
-		page, err := b.mirror.ListUser(ctx, user, after, recoveryPage)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range page.Records {
-			_, err := b.seed(ctx, st, &seeds, r.ID)
-			switch {
-			case errors.Is(err, perdure.ErrFormat):
-				unreadable = append(unreadable, r.ID)
-			case err != nil:
-				return nil, err
-			}
-		}
-		if after = page.Next; after == "" {
-			break
-		}
-	}
-	if len(seeds) == 0 {
-		return unreadable, nil
-	}
-	seeded, err := b.journal.Apply(ctx, seeds)
-	if err != nil {
-		return nil, b.journalFailed(err)
-	}
-	b.journal.noted()
-	for i := range seeded {
-		if seeded[i].Err != nil {
-			return nil, seeded[i].Err
-		}
-	}
-	return unreadable, nil
-}
-
-// Scan returns a page of all records. Offline, only a full mirror has them.
-func (b *Backend) Scan(ctx context.Context, q perdure.ScanQuery) (perdure.Page, error) {
-	return serve(ctx, b, served[perdure.Page]{
-		claim: func(context.Context) error { return nil },
-		online: func(ctx context.Context, st *status) (perdure.Page, error) {
-			if n, _ := b.journal.depth(); n > b.refused.len() {
-				return perdure.Page{}, b.elsewhere(st, "a list of all sessions must wait until what was written in the outage is merged")
-			}
-			return st.front.Scan(ctx, q)
-		},
-		offline: func(ctx context.Context, st *status) (perdure.Page, error) {
-			return perdure.Page{}, b.unavailable(st, "a list of all sessions must wait")
-		},
-	})
 }
 
 // Sweep drops what is due. In an outage others may have kept alive what looks due here,

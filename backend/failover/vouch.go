@@ -74,13 +74,20 @@ func (b *Backend) vouchFor(ctx context.Context, st *status, batch perdure.Batch,
 	}
 }
 
-// vouchForAll is vouch of a page of the journal: a list that may lack somebody is none.
-func (b *Backend) vouchForAll(st *status, page *perdure.Page) error {
-	for i := range page.Records {
-		if err := b.vouch(st, b.journalled(page.Records[i]), b.now()); err != nil {
+// vouchForAll is vouch of the sessions of a page, which may lack those that it has no
+// word for if it is partial: otherwise a list that may lack somebody is none.
+func (b *Backend) vouchForAll(st *status, page *perdure.Page, partial bool) error {
+	var sure []perdure.Record
+	for _, r := range page.Records {
+		switch err := b.vouch(st, b.journalled(r), b.now()); {
+		case err == nil:
+			sure = append(sure, r)
+		case !partial:
 			return err
 		}
 	}
+	page.Incomplete = page.Incomplete || len(sure) < len(page.Records)
+	page.Records = sure
 	return nil
 }
 

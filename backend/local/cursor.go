@@ -14,6 +14,15 @@ func writeCursor(id string) string {
 	return hex.EncodeToString([]byte{byte(perdure.PartitionOf(id))}) + "." + id
 }
 
+// CursorAfter is the cursor of Scan, ListUser and RemoveUser that goes on after an
+// id, for a backend that joins lists of several of these.
+func CursorAfter(id string) string {
+	if id == "" {
+		return ""
+	}
+	return writeCursor(id)
+}
+
 // readCursor is the id that a cursor stands for, empty for the start. It returns
 // an ErrInvalid.
 func readCursor(cursor string) (id string, err error) {

@@ -129,7 +129,7 @@ func (f *feed) position(cursor string) (uint64, error) {
 	case n > f.next:
 		return f.next, invalid("cursor", "is ahead of the change feed; give the Next of a batch, or %q", perdure.FromOldest)
 	case n < f.oldest():
-		return f.next, fmt.Errorf("%w: it holds the last %d changes", perdure.ErrFeedGap, f.length)
+		return f.next, fmt.Errorf("%w: it holds the last %d", perdure.ErrFeedTrimmed, f.length)
 	}
 	return n, nil
 }

@@ -18,6 +18,7 @@ import (
 func TestWrongOptionsAreNamed(t *testing.T) {
 	for field, o := range map[string]local.Options{
 		"Options.MaxBytes":     {MaxBytes: 1000},
+		"Options.MaxEndBytes":  {MaxEndBytes: -1},
 		"Options.MaxClockSkew": {MaxClockSkew: -1},
 		"Options.FeedLength":   {FeedLength: -1},
 		"Options.Timeout":      {Timeout: -1},
@@ -346,5 +347,48 @@ func TestFeedCursorsEndWithTheProcess(t *testing.T) {
 	fill(t, b, newSessions(1))
 	if next, err := b.Changes(t.Context(), gap.Next, 2, time.Hour); err != nil || len(next.Changes) != 1 {
 		t.Errorf("%+v, %v", next, err)
+	}
+}
+
+// With room of their own, the ends of sessions that are not stored here are taken by a
+// full backend, and no session moves into it.
+func TestAFullBackendHasRoomForEnds(t *testing.T) {
+	for _, dir := range []string{"", t.TempDir()} {
+		b := open(t, local.Options{Dir: dir, MaxBytes: 64 << 10, MaxEndBytes: 64 << 10, Timeout: time.Minute})
+		write := func(w perdure.Write) error {
+			t.Helper()
+			results, err := b.Apply(t.Context(), []perdure.Batch{{w}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return results[0].Err
+		}
+		all := newSessions(1000)
+		for i := range all {
+			all[i].Body = ""
+		}
+		n, ended := 0, 0
+		for write(perdure.Write{Op: perdure.OpPut, Record: all[n]}) == nil {
+			n++
+		}
+		for ; ended < 100; ended++ {
+			if err := write(perdure.Write{Op: perdure.OpRemove, Record: all[n+ended], Plant: true}); err != nil {
+				t.Fatalf("the end of session %d, with %d stored: %v", ended, n, err)
+			}
+		}
+		if err := write(perdure.Write{Op: perdure.OpPut, Record: all[n+ended]}); !errors.Is(err, perdure.ErrFull) {
+			t.Errorf("a session in the room for ends: %v", err)
+		}
+		for ; ended < 600; ended++ {
+			if err := write(perdure.Write{Op: perdure.OpRemove, Record: all[n+ended], Plant: true}); err != nil {
+				if !errors.Is(err, perdure.ErrFull) {
+					t.Fatal(err)
+				}
+				break
+			}
+		}
+		if stats, err := b.Stats(t.Context()); err != nil || ended == 600 || stats.Bytes > 128<<10 {
+			t.Errorf("%d ends are taken, and stats are %+v, %v", ended, stats, err)
+		}
 	}
 }

@@ -31,6 +31,11 @@ type Options struct {
 	// still end sessions. At least 64 KiB. Defaults to 1 GiB.
 	MaxBytes int64
 
+	// MaxEndBytes is how much more than MaxBytes the records that end sessions may
+	// take, tombstones and epochs, so that there is room for the ends of sessions that
+	// are not stored here: a journal is asked for those. Defaults to none.
+	MaxEndBytes int64
+
 	// MaxClockSkew is how far the version of a write may be ahead of this
 	// machine's clock, and how much longer than its horizon a tombstone stands.
 	// Defaults to perdure.DefaultMaxClockSkew.
@@ -96,6 +101,8 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case o.MaxBytes < minMaxBytes:
 		return o, invalid("Options.MaxBytes", "is %d; at least %d is needed, or 0 for %d", o.MaxBytes, minMaxBytes, defaultMaxBytes)
+	case o.MaxEndBytes < 0:
+		return o, invalid("Options.MaxEndBytes", "is %d; it cannot be negative", o.MaxEndBytes)
 	case o.MaxClockSkew < 0:
 		return o, invalid("Options.MaxClockSkew", "is %v; it cannot be negative", o.MaxClockSkew)
 	case o.FeedLength < 0:

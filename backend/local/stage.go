@@ -118,7 +118,7 @@ func (s *stage) stage(m mutation) { s.muts = append(s.muts, m) }
 // the bound on memory it is taken back, with an ErrFull.
 func (s *stage) accept() error {
 	var growth int64
-	limit := s.b.opts.MaxBytes
+	limit := s.b.opts.MaxBytes + s.b.opts.MaxEndBytes
 	for _, m := range s.muts[s.mark:] {
 		n := size(m.new) - size(m.old)
 		if growth += n; n > 0 && m.new.Kind == perdure.KindSession {
@@ -129,7 +129,7 @@ func (s *stage) accept() error {
 		s.b.bytes.Add(-growth)
 		s.reject()
 		return fmt.Errorf("%w: %d of %d bytes are in use and this write needs %d more; raise MaxBytes or end sessions",
-			perdure.ErrFull, used-growth, s.b.opts.MaxBytes, growth)
+			perdure.ErrFull, used-growth, limit, growth)
 	}
 	s.bytes += growth
 	if s.final != nil {

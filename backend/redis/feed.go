@@ -164,7 +164,14 @@ func (b *Backend) poll(ctx context.Context, ps positions, limit int) (perdure.Ch
 		if err != nil {
 			return perdure.ChangeBatch{}, err
 		}
-		return perdure.ChangeBatch{Next: now.String()}, fmt.Errorf("%w: it holds about %d changes, or the server has lost its data", perdure.ErrFeedGap, b.options.FeedLength)
+		trimmed, err := r.trimmed(ctx)
+		if err != nil {
+			return perdure.ChangeBatch{}, err
+		}
+		if trimmed {
+			return perdure.ChangeBatch{Next: now.String()}, fmt.Errorf("%w: it holds about %d", perdure.ErrFeedTrimmed, b.options.FeedLength)
+		}
+		return perdure.ChangeBatch{Next: now.String()}, fmt.Errorf("%w: the server has lost its data, or the feed was made anew", perdure.ErrFeedGap)
 	}
 	changes, err := r.take()
 	return perdure.ChangeBatch{Changes: changes, Next: ps.String()}, err

@@ -88,6 +88,32 @@ func TestCursorsStandInsideEntries(t *testing.T) {
 	}
 }
 
+// A feed that has let go of its oldest entries says so; one whose server has lost its
+// data does not, however much was written since.
+func TestAFeedThatWasTrimmedHasLostNothing(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	b := open(t, Options{URL: server.URL(), FeedLength: 400})
+	packed(t, b, 3)
+	start, err := b.Changes(t.Context(), perdure.FromNow, 10, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gap := func(what string, trimmed bool) {
+		t.Helper()
+		if _, err := b.Changes(t.Context(), start.Next, 10, 0); !errors.Is(err, perdure.ErrFeedGap) || errors.Is(err, perdure.ErrFeedTrimmed) != trimmed {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	packed(t, b, 4000)
+	gap("after many changes", true)
+	if _, err := server.Do("FLUSHALL"); err != nil {
+		t.Fatal(err)
+	}
+	gap("of an empty server", false)
+	packed(t, b, 40)
+	gap("of one that has some again", false)
+}
+
 // A cursor of a former version, or of a server that is a Cluster now, cannot be gone
 // on from; its owner is told so, and where to begin.
 func TestCursorsOfOtherFeedsAreAGap(t *testing.T) {

@@ -16,6 +16,7 @@ type reading struct {
 	limit   int
 	found   []news
 	gap     bool
+	gone    []int    // feeds that lack the entry at the position
 	unsure  []string // feeds that were empty and have entries now
 }
 
@@ -119,7 +120,7 @@ func (r *reading) add(feed int, from position, entries []rueidis.XRangeSlice) (l
 		}
 		if n == 0 && !from.isZero() {
 			if !from.meets(at, len(changes)) {
-				r.gap = true
+				r.gap, r.gone = true, append(r.gone, feed)
 				return last, nil
 			}
 			at.read = from.read
@@ -131,7 +132,9 @@ func (r *reading) add(feed int, from position, entries []rueidis.XRangeSlice) (l
 		}
 		last = at
 	}
-	r.gap = r.gap || len(entries) == 0 && !from.isZero()
+	if len(entries) == 0 && !from.isZero() {
+		r.gap, r.gone = true, append(r.gone, feed)
+	}
 	return last, nil
 }
 
@@ -157,6 +160,37 @@ func (r *reading) hasGap(ctx context.Context) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// trimmed reports whether all that is gone has made room for newer entries: a feed
+// that was trimmed is as long as it may get, and begins after the position. One whose
+// server lost its data is shorter, or has entries from before the position and not the
+// one at it.
+func (r *reading) trimmed(ctx context.Context) (bool, error) {
+	keys := r.backend.feeds.keys
+	if len(r.ps) != len(keys) {
+		return false, nil
+	}
+	oldest, err := r.backend.feeds.oldest(ctx, r.backend.link)
+	if err != nil || len(r.gone) == 0 {
+		return err == nil, err
+	}
+	calls := make([]call, len(r.gone))
+	for n, i := range r.gone {
+		calls[n] = command([]string{"XLEN"}, keys[i])
+	}
+	results, err := r.backend.link.do(ctx, calls...)
+	if err != nil {
+		return false, err
+	}
+	bound, _ := strconv.ParseInt(r.backend.feeds.length, 10, 64)
+	for n, i := range r.gone {
+		length, err := r.backend.number(results[n])
+		if err != nil || length < bound || oldest[i].compare(r.ps[i]) <= 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // take returns the changes in the order of the server's time, as many as the

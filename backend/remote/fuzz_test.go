@@ -22,7 +22,7 @@ func FuzzApply(f *testing.F) {
 		{{Op: perdure.OpPut, Record: session}},
 		{{Op: perdure.OpTouch, Record: perdure.Record{ID: session.ID}}},
 		{{Op: perdure.OpRemove, Record: session, Plant: true, Reason: perdure.ReasonLogout}},
-		{{Op: perdure.OpPut, Record: session, Base: v, Epoch: v, Chosen: true}, {Op: perdure.OpPut, Record: session}},
+		{{Op: perdure.OpPut, Record: session, Base: v, Epoch: v, Chosen: true, Exact: true}, {Op: perdure.OpPut, Record: session}},
 	} {
 		seed, err := proto.Marshal(&perdurev1.ApplyRequest{Batches: []*perdurev1.ApplyRequest_Batch{packBatch(batch), packBatch(batch)}})
 		if err != nil {

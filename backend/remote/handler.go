@@ -110,6 +110,13 @@ func (s service) ListUser(ctx context.Context, q *perdurev1.ListUserRequest) (*p
 	})
 }
 
+func (s service) ListPartial(ctx context.Context, q *perdurev1.ListPartialRequest) (*perdurev1.PageResponse, error) {
+	user := perdure.UserKey(q.GetUser())
+	return page(q.GetLimit(), func(limit int) (perdure.Page, error) {
+		return perdure.ListPartial(ctx, s.backend, user, string(q.GetAfter()), limit)
+	})
+}
+
 // removedAtOnce bounds the sessions that one call ends, and so those in its reply,
 // however large they are.
 const removedAtOnce = 4

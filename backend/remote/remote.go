@@ -39,6 +39,8 @@ type Backend struct {
 var (
 	_ perdure.Backend   = (*Backend)(nil)
 	_ perdure.Inspector = (*Backend)(nil)
+
+	_ perdure.PartialLister = (*Backend)(nil)
 )
 
 // Open makes sure that the daemon answers. It returns a perdure.ErrInvalid for a URL
@@ -209,6 +211,16 @@ func (b *Backend) send(ctx context.Context, request *perdurev1.ApplyRequest, at 
 // ListUser returns a page of the user's sessions.
 func (b *Backend) ListUser(ctx context.Context, user perdure.UserKey, after string, limit int) (perdure.Page, error) {
 	r, err := ask(ctx, b, b.timeout, b.client.ListUser, &perdurev1.ListUserRequest{User: []byte(user), After: []byte(after), Limit: clamp(limit)})
+	if err != nil {
+		return perdure.Page{}, err
+	}
+	return unpackPage(r), nil
+}
+
+// ListPartial returns a page of what the daemon holds of the user's sessions, or of
+// all.
+func (b *Backend) ListPartial(ctx context.Context, user perdure.UserKey, after string, limit int) (perdure.Page, error) {
+	r, err := ask(ctx, b, b.timeout, b.client.ListPartial, &perdurev1.ListPartialRequest{User: []byte(user), After: []byte(after), Limit: clamp(limit)})
 	if err != nil {
 		return perdure.Page{}, err
 	}

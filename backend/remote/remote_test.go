@@ -284,3 +284,36 @@ type failing struct {
 }
 
 func (f failing) Ping(context.Context) error { return f.err }
+
+// TestWhatIsHeld: of a store that cannot list all, the daemon gives what there is, and
+// says so; it passes on that a version was demanded.
+func TestWhatIsHeld(t *testing.T) {
+	held := &partial{Backend: inMemory(t)}
+	b := through(t, held)
+	t.Cleanup(func() { b.Close() })
+	page, err := perdure.ListPartial(t.Context(), b, "", "", 10)
+	if err != nil || !page.Incomplete || page.Next != "more" {
+		t.Errorf("%+v, %v", page, err)
+	}
+	if _, err := b.Apply(t.Context(), []perdure.Batch{{{Op: perdure.OpPut, Record: perdure.Record{ID: perdure.NewID(0), Header: perdure.Header{Kind: perdure.KindSession}}, Exact: true}}}); err != nil {
+		t.Fatal(err)
+	}
+	if !held.exact {
+		t.Error("that a version was demanded has not reached the store")
+	}
+}
+
+// partial is a store that lists a part.
+type partial struct {
+	perdure.Backend
+	exact bool
+}
+
+func (p *partial) ListPartial(context.Context, perdure.UserKey, string, int) (perdure.Page, error) {
+	return perdure.Page{Incomplete: true, Next: "more"}, nil
+}
+
+func (p *partial) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	p.exact = batches[0][0].Exact
+	return p.Backend.Apply(ctx, batches)
+}

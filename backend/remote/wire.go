@@ -99,7 +99,7 @@ func packBatch(batch perdure.Batch) *perdurev1.ApplyRequest_Batch {
 		}
 		packed.Writes[i] = &perdurev1.ApplyRequest_Write{
 			Op: uint32(w.Op), Record: packPartial(r), Base: packVersion(w.Base), Epoch: packVersion(w.Epoch),
-			Plant: w.Plant, Chosen: w.Chosen, Reason: uint32(w.Reason),
+			Plant: w.Plant, Chosen: w.Chosen, Exact: w.Exact, Reason: uint32(w.Reason),
 		}
 	}
 	return packed
@@ -115,19 +115,24 @@ func unpackBatch(packed *perdurev1.ApplyRequest_Batch) (perdure.Batch, error) {
 		}
 		batch[i] = perdure.Write{
 			Op: perdure.Op(min(w.GetOp(), 0xff)), Record: r, Base: unpackVersion(w.GetBase()), Epoch: unpackVersion(w.GetEpoch()),
-			Plant: w.GetPlant(), Chosen: w.GetChosen(), Reason: perdure.Reason(min(w.GetReason(), 0xff)),
+			Plant: w.GetPlant(), Chosen: w.GetChosen(), Exact: w.GetExact(), Reason: perdure.Reason(min(w.GetReason(), 0xff)),
 		}
 	}
 	return batch, nil
 }
 
 func packPage(p *perdure.Page, err error) *perdurev1.PageResponse {
-	return &perdurev1.PageResponse{Records: packRecords(p.Records), Unreadable: bytesOf(p.Unreadable), Next: []byte(p.Next), Failure: pass(err)}
+	return &perdurev1.PageResponse{
+		Records: packRecords(p.Records), Unreadable: bytesOf(p.Unreadable), Next: []byte(p.Next), Incomplete: p.Incomplete, Failure: pass(err),
+	}
 }
 
 // unpackPage names those records that this release cannot read.
 func unpackPage(packed *perdurev1.PageResponse) perdure.Page {
-	page := perdure.Page{Records: make([]perdure.Record, 0, len(packed.GetRecords())), Unreadable: textsOf(packed.GetUnreadable()), Next: string(packed.GetNext())}
+	page := perdure.Page{
+		Records: make([]perdure.Record, 0, len(packed.GetRecords())), Unreadable: textsOf(packed.GetUnreadable()),
+		Next: string(packed.GetNext()), Incomplete: packed.GetIncomplete(),
+	}
 	for _, s := range packed.GetRecords() {
 		if r, err := unpackRecord(s); err == nil {
 			page.Records = append(page.Records, r)

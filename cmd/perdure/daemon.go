@@ -59,12 +59,12 @@ func (d daemon) get(ctx context.Context, id string) (session, error) {
 	return fromDaemon(reply.GetSession())
 }
 
-func (d daemon) list(ctx context.Context, user, token string) (listed, error) {
-	reply, err := d.client.ListSessions(ctx, &perdurev1.ListSessionsRequest{UserId: user, PageSize: listPage, PageToken: token})
+func (d daemon) list(ctx context.Context, user, token string, partial bool) (listed, error) {
+	reply, err := d.client.ListSessions(ctx, &perdurev1.ListSessionsRequest{UserId: user, PageSize: listPage, PageToken: token, AllowIncomplete: partial})
 	if err != nil {
 		return listed{}, d.failed(err)
 	}
-	page := listed{unreadable: reply.GetUnreadable(), next: reply.GetNextPageToken()}
+	page := listed{unreadable: reply.GetUnreadable(), next: reply.GetNextPageToken(), incomplete: reply.GetIncomplete()}
 	for _, s := range reply.GetSessions() {
 		one, err := fromDaemon(s)
 		if err != nil {

@@ -89,3 +89,19 @@ func TestNotItsDaemon(t *testing.T) {
 		t.Errorf("a switch to a daemon: %+v", r)
 	}
 }
+
+// TestAListThatIsNotWhole: in an outage a daemon that does not hold all lists nothing,
+// or what it holds for who asks for that.
+func TestAListThatIsNotWhole(t *testing.T) {
+	d := startDaemon(t, "REDIS_URL=redis://127.0.0.1:1", "PERDURE_DATA_DIR="+t.TempDir())
+	made := d.create(`{"userId":"ada"}`)
+	if r := cli(t, nil, "list", "--store", d.url()); r.code == exitOK || r.stdout != "" {
+		t.Errorf("by who has not asked for less: %+v", r)
+	}
+	for _, args := range [][]string{{}, {"--user", "ada"}} {
+		r := cli(t, nil, append([]string{"list", "--allow-incomplete", "--store", d.url()}, args...)...)
+		if r.code != exitPartial || !strings.Contains(r.stdout, made.ID) || !strings.Contains(r.stderr, "not complete") {
+			t.Errorf("list %v: %+v", args, r)
+		}
+	}
+}

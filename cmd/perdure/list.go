@@ -14,12 +14,16 @@ const listPage = 1000
 
 func (a *app) list() *cobra.Command {
 	var user string
+	var partial bool
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List live sessions",
 		Long: `List all live sessions, or those of one user, page by page: memory stays flat
 whatever the number. With --json, one session a line. Sessions that cannot be read
-are named on stderr; the exit code is then 3.`,
+are named on stderr; the exit code is then 3.
+
+In an outage a daemon lists all sessions if it holds them all, and else none. With
+--allow-incomplete it lists those that it holds; the exit code is then 3.`,
 		Example: `  perdure list --user ada
   perdure list --json --store redis://127.0.0.1:6379 | jq -r .userId | sort | uniq -c`,
 		Args: cobra.NoArgs,
@@ -30,21 +34,26 @@ are named on stderr; the exit code is then 3.`,
 		}
 		return nil
 	}
-	c.RunE = a.withSessions(func(ctx context.Context, s sessions, _ []string) error { return a.listAll(ctx, s, user) })
+	c.RunE = a.withSessions(func(ctx context.Context, s sessions, _ []string) error { return a.listAll(ctx, s, user, partial) })
 	c.Flags().StringVar(&user, "user", "", "the user whose sessions to list (default: all)")
+	c.Flags().BoolVar(&partial, "allow-incomplete", false, "list what is there where that may not be all")
 	a.storeFlags(c)
 	return c
 }
 
-func (a *app) listAll(ctx context.Context, s sessions, user string) error {
+func (a *app) listAll(ctx context.Context, s sessions, user string, partial bool) error {
 	table := a.newTable("ID", "USER", "USERNAME", "ROLES", "CREATED", "EXPIRES", "LAST ACCESS")
-	n, unreadable := 0, 0
+	n, unreadable, incomplete := 0, 0, false
 	for token := ""; ; {
-		page, err := s.list(ctx, user, token)
+		page, err := s.list(ctx, user, token, partial)
 		if err != nil {
 			return err
 		}
 		n += len(page.sessions)
+		if page.incomplete && !incomplete {
+			fmt.Fprintln(a.stderr, "warning: the list is not complete: the session store cannot be reached, or is being filled again")
+			incomplete = true
+		}
 		unreadable += len(page.unreadable)
 		for _, session := range page.sessions {
 			if err := table.add(session); err != nil {
@@ -60,6 +69,9 @@ func (a *app) listAll(ctx context.Context, s sessions, user string) error {
 		if token = page.next; token == "" {
 			break
 		}
+	}
+	if incomplete {
+		return partialError{errors.New("sessions may be missing from the list")}
 	}
 	if unreadable > 0 {
 		return partialError{fmt.Errorf("%d stored sessions cannot be read and are not in the list: they are damaged, or of a later release", unreadable)}

@@ -17,8 +17,9 @@ import (
 type sessions interface {
 	// get returns a live session, or not found.
 	get(ctx context.Context, id string) (session, error)
-	// list returns a page of all sessions, or of those of one user.
-	list(ctx context.Context, user, token string) (listed, error)
+	// list returns a page of all sessions, or of those of one user; of what is there
+	// where partial allows that.
+	list(ctx context.Context, user, token string, partial bool) (listed, error)
 	// revoke ends a session and reports whether it was live.
 	revoke(ctx context.Context, id string) (bool, error)
 	// revokeUser ends the sessions of a user but for some, and counts them.
@@ -31,6 +32,7 @@ type listed struct {
 	sessions   []session
 	unreadable []string // ids of those that are stored and cannot be read
 	next       string   // the token of the next page; empty at the end
+	incomplete bool     // sessions may be missing
 }
 
 // session is a session as the verbs print it; its JSON is a contract.
@@ -94,12 +96,12 @@ func (s store) get(ctx context.Context, id string) (session, error) {
 	return fromStore(found)
 }
 
-func (s store) list(ctx context.Context, user, token string) (listed, error) {
-	found, err := s.List(ctx, perdure.ListQuery{UserID: user, PageSize: listPage, PageToken: token})
+func (s store) list(ctx context.Context, user, token string, partial bool) (listed, error) {
+	found, err := s.List(ctx, perdure.ListQuery{UserID: user, PageSize: listPage, PageToken: token, AllowIncomplete: partial})
 	if err != nil {
 		return listed{}, err
 	}
-	page := listed{unreadable: found.Unreadable, next: found.NextPageToken}
+	page := listed{unreadable: found.Unreadable, next: found.NextPageToken, incomplete: found.Incomplete}
 	for _, f := range found.Sessions {
 		one, err := fromStore(f)
 		if err != nil || !json.Valid(one.Metadata) {

@@ -86,7 +86,8 @@ func (b *reference) meets(w perdure.Write) (met bool, stored perdure.Record, err
 	if stored, err = b.read(w.Record.ID); err != nil && !b.is(formatsAreOverwritten) {
 		return false, stored, err
 	}
-	if !b.isBase(w.Base, stored) || b.is(putMindsVersions) && w.Record.Version.Before(stored.Version) {
+	based := b.isBase(w.Base, stored) || b.is(exactIsAnyBase) && w.Exact && stored.Kind == perdure.KindSession
+	if !based || b.is(putMindsVersions) && w.Record.Version.Before(stored.Version) {
 		return true, stored, nil
 	}
 	isNew := stored.Kind != perdure.KindSession && !(b.is(tombstonesLetIn) && stored.Exists())

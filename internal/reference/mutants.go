@@ -15,6 +15,7 @@ const (
 	none bug = ""
 
 	baseIsIgnored             bug = "a put replaces whatever session is stored"
+	exactIsAnyBase            bug = "an exact put replaces whatever session is stored"
 	baseRevives               bug = "a put replaces a tombstone"
 	baseOfNothing             bug = "a put with a base applies where nothing is stored"
 	baseIsAFloat              bug = "versions are compared in floating point"
@@ -188,6 +189,7 @@ const (
 func writeMutants() []Mutant {
 	return []Mutant{
 		{baseIsIgnored, []string{"Put/WithAnotherBaseIsAConflict", "Put/WithoutABaseNeedsNothingStored", property, "Race/NoUpdateIsLost", races, "Store/DisjointUpdatesAllSurvive", "Store/OneExpectedVersionWins"}},
+		{exactIsAnyBase, []string{"Put/ThatIsExactComparesAsAnyOther", "Store/OneExpectedVersionWins"}},
 		{baseRevives, []string{"Remove/IsForEver", property, races}},
 		{baseOfNothing, []string{"Put/WithABaseNeedsSomethingStored", "Batch/IsAppliedTogetherOrNotAtAll", property}},
 		{baseIsAFloat, []string{"Put/ComparesTheWholeBase"}},

@@ -461,6 +461,66 @@ func (x *ListUserRequest) GetLimit() int32 {
 	return 0
 }
 
+type ListPartialRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          []byte                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"` // none: all
+	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         int32                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPartialRequest) Reset() {
+	*x = ListPartialRequest{}
+	mi := &file_perdure_v1_backend_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPartialRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPartialRequest) ProtoMessage() {}
+
+func (x *ListPartialRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_perdure_v1_backend_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPartialRequest.ProtoReflect.Descriptor instead.
+func (*ListPartialRequest) Descriptor() ([]byte, []int) {
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListPartialRequest) GetUser() []byte {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *ListPartialRequest) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *ListPartialRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
 type ScanRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	After         []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
@@ -474,7 +534,7 @@ type ScanRequest struct {
 
 func (x *ScanRequest) Reset() {
 	*x = ScanRequest{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[8]
+	mi := &file_perdure_v1_backend_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +546,7 @@ func (x *ScanRequest) String() string {
 func (*ScanRequest) ProtoMessage() {}
 
 func (x *ScanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[8]
+	mi := &file_perdure_v1_backend_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +559,7 @@ func (x *ScanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanRequest.ProtoReflect.Descriptor instead.
 func (*ScanRequest) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{8}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ScanRequest) GetAfter() []byte {
@@ -543,13 +603,14 @@ type PageResponse struct {
 	Unreadable    [][]byte               `protobuf:"bytes,2,rep,name=unreadable,proto3" json:"unreadable,omitempty"`
 	Next          []byte                 `protobuf:"bytes,3,opt,name=next,proto3" json:"next,omitempty"`
 	Failure       *Failure               `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	Incomplete    bool                   `protobuf:"varint,5,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PageResponse) Reset() {
 	*x = PageResponse{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[9]
+	mi := &file_perdure_v1_backend_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -561,7 +622,7 @@ func (x *PageResponse) String() string {
 func (*PageResponse) ProtoMessage() {}
 
 func (x *PageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[9]
+	mi := &file_perdure_v1_backend_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -574,7 +635,7 @@ func (x *PageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageResponse.ProtoReflect.Descriptor instead.
 func (*PageResponse) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{9}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PageResponse) GetRecords() []*StoredRecord {
@@ -605,6 +666,13 @@ func (x *PageResponse) GetFailure() *Failure {
 	return nil
 }
 
+func (x *PageResponse) GetIncomplete() bool {
+	if x != nil {
+		return x.Incomplete
+	}
+	return false
+}
+
 type RemoveUserRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         *StoredRecord          `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -619,7 +687,7 @@ type RemoveUserRequest struct {
 
 func (x *RemoveUserRequest) Reset() {
 	*x = RemoveUserRequest{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[10]
+	mi := &file_perdure_v1_backend_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +699,7 @@ func (x *RemoveUserRequest) String() string {
 func (*RemoveUserRequest) ProtoMessage() {}
 
 func (x *RemoveUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[10]
+	mi := &file_perdure_v1_backend_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +712,7 @@ func (x *RemoveUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveUserRequest.ProtoReflect.Descriptor instead.
 func (*RemoveUserRequest) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{10}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RemoveUserRequest) GetEpoch() *StoredRecord {
@@ -703,7 +771,7 @@ type RemoveUserResponse struct {
 
 func (x *RemoveUserResponse) Reset() {
 	*x = RemoveUserResponse{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[11]
+	mi := &file_perdure_v1_backend_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -715,7 +783,7 @@ func (x *RemoveUserResponse) String() string {
 func (*RemoveUserResponse) ProtoMessage() {}
 
 func (x *RemoveUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[11]
+	mi := &file_perdure_v1_backend_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -728,7 +796,7 @@ func (x *RemoveUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveUserResponse.ProtoReflect.Descriptor instead.
 func (*RemoveUserResponse) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{11}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RemoveUserResponse) GetOutcome() uint32 {
@@ -783,7 +851,7 @@ type SweepRequest struct {
 
 func (x *SweepRequest) Reset() {
 	*x = SweepRequest{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[12]
+	mi := &file_perdure_v1_backend_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +863,7 @@ func (x *SweepRequest) String() string {
 func (*SweepRequest) ProtoMessage() {}
 
 func (x *SweepRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[12]
+	mi := &file_perdure_v1_backend_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +876,7 @@ func (x *SweepRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepRequest.ProtoReflect.Descriptor instead.
 func (*SweepRequest) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{12}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SweepRequest) GetNow() int64 {
@@ -836,7 +904,7 @@ type SweepResponse struct {
 
 func (x *SweepResponse) Reset() {
 	*x = SweepResponse{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[13]
+	mi := &file_perdure_v1_backend_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -848,7 +916,7 @@ func (x *SweepResponse) String() string {
 func (*SweepResponse) ProtoMessage() {}
 
 func (x *SweepResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[13]
+	mi := &file_perdure_v1_backend_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -861,7 +929,7 @@ func (x *SweepResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepResponse.ProtoReflect.Descriptor instead.
 func (*SweepResponse) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{13}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SweepResponse) GetExpired() int32 {
@@ -896,7 +964,7 @@ type ChangesRequest struct {
 
 func (x *ChangesRequest) Reset() {
 	*x = ChangesRequest{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[14]
+	mi := &file_perdure_v1_backend_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +976,7 @@ func (x *ChangesRequest) String() string {
 func (*ChangesRequest) ProtoMessage() {}
 
 func (x *ChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[14]
+	mi := &file_perdure_v1_backend_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +989,7 @@ func (x *ChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesRequest.ProtoReflect.Descriptor instead.
 func (*ChangesRequest) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{14}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ChangesRequest) GetAfter() []byte {
@@ -956,7 +1024,7 @@ type ChangesResponse struct {
 
 func (x *ChangesResponse) Reset() {
 	*x = ChangesResponse{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[15]
+	mi := &file_perdure_v1_backend_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1036,7 @@ func (x *ChangesResponse) String() string {
 func (*ChangesResponse) ProtoMessage() {}
 
 func (x *ChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[15]
+	mi := &file_perdure_v1_backend_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1049,7 @@ func (x *ChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesResponse.ProtoReflect.Descriptor instead.
 func (*ChangesResponse) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{15}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ChangesResponse) GetChanges() []*ChangesResponse_Change {
@@ -1013,7 +1081,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[16]
+	mi := &file_perdure_v1_backend_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1093,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[16]
+	mi := &file_perdure_v1_backend_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1106,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{16}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{17}
 }
 
 type StatsResponse struct {
@@ -1051,7 +1119,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[17]
+	mi := &file_perdure_v1_backend_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1131,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[17]
+	mi := &file_perdure_v1_backend_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1144,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{17}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StatsResponse) GetStats() []byte {
@@ -1101,7 +1169,7 @@ type PingRequest struct {
 
 func (x *PingRequest) Reset() {
 	*x = PingRequest{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[18]
+	mi := &file_perdure_v1_backend_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1181,7 @@ func (x *PingRequest) String() string {
 func (*PingRequest) ProtoMessage() {}
 
 func (x *PingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[18]
+	mi := &file_perdure_v1_backend_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1194,7 @@ func (x *PingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingRequest.ProtoReflect.Descriptor instead.
 func (*PingRequest) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{18}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{19}
 }
 
 type PingResponse struct {
@@ -1138,7 +1206,7 @@ type PingResponse struct {
 
 func (x *PingResponse) Reset() {
 	*x = PingResponse{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[19]
+	mi := &file_perdure_v1_backend_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1218,7 @@ func (x *PingResponse) String() string {
 func (*PingResponse) ProtoMessage() {}
 
 func (x *PingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[19]
+	mi := &file_perdure_v1_backend_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1231,7 @@ func (x *PingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingResponse.ProtoReflect.Descriptor instead.
 func (*PingResponse) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{19}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PingResponse) GetFailure() *Failure {
@@ -1181,7 +1249,7 @@ type InspectRequest struct {
 
 func (x *InspectRequest) Reset() {
 	*x = InspectRequest{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[20]
+	mi := &file_perdure_v1_backend_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1261,7 @@ func (x *InspectRequest) String() string {
 func (*InspectRequest) ProtoMessage() {}
 
 func (x *InspectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[20]
+	mi := &file_perdure_v1_backend_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1274,7 @@ func (x *InspectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
 func (*InspectRequest) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{20}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{21}
 }
 
 type InspectResponse struct {
@@ -1219,7 +1287,7 @@ type InspectResponse struct {
 
 func (x *InspectResponse) Reset() {
 	*x = InspectResponse{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[21]
+	mi := &file_perdure_v1_backend_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1299,7 @@ func (x *InspectResponse) String() string {
 func (*InspectResponse) ProtoMessage() {}
 
 func (x *InspectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[21]
+	mi := &file_perdure_v1_backend_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1312,7 @@ func (x *InspectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
 func (*InspectResponse) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{21}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *InspectResponse) GetFindings() []*InspectResponse_Finding {
@@ -1270,13 +1338,14 @@ type ApplyRequest_Write struct {
 	Plant         bool                   `protobuf:"varint,5,opt,name=plant,proto3" json:"plant,omitempty"`
 	Chosen        bool                   `protobuf:"varint,6,opt,name=chosen,proto3" json:"chosen,omitempty"`
 	Reason        uint32                 `protobuf:"varint,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	Exact         bool                   `protobuf:"varint,8,opt,name=exact,proto3" json:"exact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApplyRequest_Write) Reset() {
 	*x = ApplyRequest_Write{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[22]
+	mi := &file_perdure_v1_backend_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1357,7 @@ func (x *ApplyRequest_Write) String() string {
 func (*ApplyRequest_Write) ProtoMessage() {}
 
 func (x *ApplyRequest_Write) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[22]
+	mi := &file_perdure_v1_backend_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,6 +1422,13 @@ func (x *ApplyRequest_Write) GetReason() uint32 {
 	return 0
 }
 
+func (x *ApplyRequest_Write) GetExact() bool {
+	if x != nil {
+		return x.Exact
+	}
+	return false
+}
+
 type ApplyRequest_Batch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Writes        []*ApplyRequest_Write  `protobuf:"bytes,1,rep,name=writes,proto3" json:"writes,omitempty"`
@@ -1362,7 +1438,7 @@ type ApplyRequest_Batch struct {
 
 func (x *ApplyRequest_Batch) Reset() {
 	*x = ApplyRequest_Batch{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[23]
+	mi := &file_perdure_v1_backend_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1450,7 @@ func (x *ApplyRequest_Batch) String() string {
 func (*ApplyRequest_Batch) ProtoMessage() {}
 
 func (x *ApplyRequest_Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[23]
+	mi := &file_perdure_v1_backend_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1485,7 @@ type ApplyResponse_Result struct {
 
 func (x *ApplyResponse_Result) Reset() {
 	*x = ApplyResponse_Result{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[24]
+	mi := &file_perdure_v1_backend_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1497,7 @@ func (x *ApplyResponse_Result) String() string {
 func (*ApplyResponse_Result) ProtoMessage() {}
 
 func (x *ApplyResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[24]
+	mi := &file_perdure_v1_backend_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +1551,7 @@ type ChangesResponse_Change struct {
 
 func (x *ChangesResponse_Change) Reset() {
 	*x = ChangesResponse_Change{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[25]
+	mi := &file_perdure_v1_backend_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1487,7 +1563,7 @@ func (x *ChangesResponse_Change) String() string {
 func (*ChangesResponse_Change) ProtoMessage() {}
 
 func (x *ChangesResponse_Change) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[25]
+	mi := &file_perdure_v1_backend_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1500,7 +1576,7 @@ func (x *ChangesResponse_Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesResponse_Change.ProtoReflect.Descriptor instead.
 func (*ChangesResponse_Change) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{15, 0}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{16, 0}
 }
 
 func (x *ChangesResponse_Change) GetChange() []byte {
@@ -1529,7 +1605,7 @@ type InspectResponse_Finding struct {
 
 func (x *InspectResponse_Finding) Reset() {
 	*x = InspectResponse_Finding{}
-	mi := &file_perdure_v1_backend_proto_msgTypes[26]
+	mi := &file_perdure_v1_backend_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1617,7 @@ func (x *InspectResponse_Finding) String() string {
 func (*InspectResponse_Finding) ProtoMessage() {}
 
 func (x *InspectResponse_Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_backend_proto_msgTypes[26]
+	mi := &file_perdure_v1_backend_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1630,7 @@ func (x *InspectResponse_Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse_Finding.ProtoReflect.Descriptor instead.
 func (*InspectResponse_Finding) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{21, 0}
+	return file_perdure_v1_backend_proto_rawDescGZIP(), []int{22, 0}
 }
 
 func (x *InspectResponse_Finding) GetSeverity() uint32 {
@@ -1609,9 +1685,9 @@ const file_perdure_v1_backend_proto_rawDesc = "" +
 	"\x03ids\x18\x01 \x03(\fR\x03ids\"q\n" +
 	"\fLoadResponse\x122\n" +
 	"\arecords\x18\x01 \x03(\v2\x18.perdure.v1.StoredRecordR\arecords\x12-\n" +
-	"\afailure\x18\x02 \x01(\v2\x13.perdure.v1.FailureR\afailure\"\xfb\x02\n" +
+	"\afailure\x18\x02 \x01(\v2\x13.perdure.v1.FailureR\afailure\"\x91\x03\n" +
 	"\fApplyRequest\x128\n" +
-	"\abatches\x18\x01 \x03(\v2\x1e.perdure.v1.ApplyRequest.BatchR\abatches\x1a\xef\x01\n" +
+	"\abatches\x18\x01 \x03(\v2\x1e.perdure.v1.ApplyRequest.BatchR\abatches\x1a\x85\x02\n" +
 	"\x05Write\x12\x0e\n" +
 	"\x02op\x18\x01 \x01(\rR\x02op\x120\n" +
 	"\x06record\x18\x02 \x01(\v2\x18.perdure.v1.StoredRecordR\x06record\x12-\n" +
@@ -1619,7 +1695,8 @@ const file_perdure_v1_backend_proto_rawDesc = "" +
 	"\x05epoch\x18\x04 \x01(\v2\x19.perdure.v1.RecordVersionR\x05epoch\x12\x14\n" +
 	"\x05plant\x18\x05 \x01(\bR\x05plant\x12\x16\n" +
 	"\x06chosen\x18\x06 \x01(\bR\x06chosen\x12\x16\n" +
-	"\x06reason\x18\a \x01(\rR\x06reason\x1a?\n" +
+	"\x06reason\x18\a \x01(\rR\x06reason\x12\x14\n" +
+	"\x05exact\x18\b \x01(\bR\x05exact\x1a?\n" +
 	"\x05Batch\x126\n" +
 	"\x06writes\x18\x01 \x03(\v2\x1e.perdure.v1.ApplyRequest.WriteR\x06writes\"\x96\x02\n" +
 	"\rApplyResponse\x12:\n" +
@@ -1633,20 +1710,27 @@ const file_perdure_v1_backend_proto_rawDesc = "" +
 	"\x0fListUserRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\fR\x04user\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\fR\x05after\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"T\n" +
+	"\x12ListPartialRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\fR\x04user\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\fR\x05after\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\"q\n" +
 	"\vScanRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\fR\x05after\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\x05R\x04from\x12\x0e\n" +
 	"\x02to\x18\x04 \x01(\x05R\x02to\x12\x12\n" +
-	"\x04dead\x18\x05 \x01(\bR\x04dead\"\xa5\x01\n" +
+	"\x04dead\x18\x05 \x01(\bR\x04dead\"\xc5\x01\n" +
 	"\fPageResponse\x122\n" +
 	"\arecords\x18\x01 \x03(\v2\x18.perdure.v1.StoredRecordR\arecords\x12\x1e\n" +
 	"\n" +
 	"unreadable\x18\x02 \x03(\fR\n" +
 	"unreadable\x12\x12\n" +
 	"\x04next\x18\x03 \x01(\fR\x04next\x12-\n" +
-	"\afailure\x18\x04 \x01(\v2\x13.perdure.v1.FailureR\afailure\"\xce\x01\n" +
+	"\afailure\x18\x04 \x01(\v2\x13.perdure.v1.FailureR\afailure\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x05 \x01(\bR\n" +
+	"incomplete\"\xce\x01\n" +
 	"\x11RemoveUserRequest\x12.\n" +
 	"\x05epoch\x18\x01 \x01(\v2\x18.perdure.v1.StoredRecordR\x05epoch\x12-\n" +
 	"\x04base\x18\x02 \x01(\v2\x19.perdure.v1.RecordVersionR\x04base\x12\x16\n" +
@@ -1696,7 +1780,7 @@ const file_perdure_v1_backend_proto_rawDesc = "" +
 	"\bseverity\x18\x01 \x01(\rR\bseverity\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05found\x18\x03 \x01(\tR\x05found\x12\x16\n" +
-	"\x06advice\x18\x04 \x01(\tR\x06advice2\x93\x05\n" +
+	"\x06advice\x18\x04 \x01(\tR\x06advice2\xdc\x05\n" +
 	"\x0eBackendService\x129\n" +
 	"\x04Load\x12\x17.perdure.v1.LoadRequest\x1a\x18.perdure.v1.LoadResponse\x12<\n" +
 	"\x05Apply\x12\x18.perdure.v1.ApplyRequest\x1a\x19.perdure.v1.ApplyResponse\x12A\n" +
@@ -1707,7 +1791,8 @@ const file_perdure_v1_backend_proto_rawDesc = "" +
 	"\x05Sweep\x12\x18.perdure.v1.SweepRequest\x1a\x19.perdure.v1.SweepResponse\x12B\n" +
 	"\aChanges\x12\x1a.perdure.v1.ChangesRequest\x1a\x1b.perdure.v1.ChangesResponse\x12<\n" +
 	"\x05Stats\x12\x18.perdure.v1.StatsRequest\x1a\x19.perdure.v1.StatsResponse\x129\n" +
-	"\x04Ping\x12\x17.perdure.v1.PingRequest\x1a\x18.perdure.v1.PingResponse\x12B\n" +
+	"\x04Ping\x12\x17.perdure.v1.PingRequest\x1a\x18.perdure.v1.PingResponse\x12G\n" +
+	"\vListPartial\x12\x1e.perdure.v1.ListPartialRequest\x1a\x18.perdure.v1.PageResponse\x12B\n" +
 	"\aInspect\x12\x1a.perdure.v1.InspectRequest\x1a\x1b.perdure.v1.InspectResponseB7Z5github.com/perdure/perdure/proto/perdure/v1;perdurev1b\x06proto3"
 
 var (
@@ -1722,7 +1807,7 @@ func file_perdure_v1_backend_proto_rawDescGZIP() []byte {
 	return file_perdure_v1_backend_proto_rawDescData
 }
 
-var file_perdure_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_perdure_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_perdure_v1_backend_proto_goTypes = []any{
 	(*Failure)(nil),                 // 0: perdure.v1.Failure
 	(*RecordVersion)(nil),           // 1: perdure.v1.RecordVersion
@@ -1732,31 +1817,32 @@ var file_perdure_v1_backend_proto_goTypes = []any{
 	(*ApplyRequest)(nil),            // 5: perdure.v1.ApplyRequest
 	(*ApplyResponse)(nil),           // 6: perdure.v1.ApplyResponse
 	(*ListUserRequest)(nil),         // 7: perdure.v1.ListUserRequest
-	(*ScanRequest)(nil),             // 8: perdure.v1.ScanRequest
-	(*PageResponse)(nil),            // 9: perdure.v1.PageResponse
-	(*RemoveUserRequest)(nil),       // 10: perdure.v1.RemoveUserRequest
-	(*RemoveUserResponse)(nil),      // 11: perdure.v1.RemoveUserResponse
-	(*SweepRequest)(nil),            // 12: perdure.v1.SweepRequest
-	(*SweepResponse)(nil),           // 13: perdure.v1.SweepResponse
-	(*ChangesRequest)(nil),          // 14: perdure.v1.ChangesRequest
-	(*ChangesResponse)(nil),         // 15: perdure.v1.ChangesResponse
-	(*StatsRequest)(nil),            // 16: perdure.v1.StatsRequest
-	(*StatsResponse)(nil),           // 17: perdure.v1.StatsResponse
-	(*PingRequest)(nil),             // 18: perdure.v1.PingRequest
-	(*PingResponse)(nil),            // 19: perdure.v1.PingResponse
-	(*InspectRequest)(nil),          // 20: perdure.v1.InspectRequest
-	(*InspectResponse)(nil),         // 21: perdure.v1.InspectResponse
-	(*ApplyRequest_Write)(nil),      // 22: perdure.v1.ApplyRequest.Write
-	(*ApplyRequest_Batch)(nil),      // 23: perdure.v1.ApplyRequest.Batch
-	(*ApplyResponse_Result)(nil),    // 24: perdure.v1.ApplyResponse.Result
-	(*ChangesResponse_Change)(nil),  // 25: perdure.v1.ChangesResponse.Change
-	(*InspectResponse_Finding)(nil), // 26: perdure.v1.InspectResponse.Finding
+	(*ListPartialRequest)(nil),      // 8: perdure.v1.ListPartialRequest
+	(*ScanRequest)(nil),             // 9: perdure.v1.ScanRequest
+	(*PageResponse)(nil),            // 10: perdure.v1.PageResponse
+	(*RemoveUserRequest)(nil),       // 11: perdure.v1.RemoveUserRequest
+	(*RemoveUserResponse)(nil),      // 12: perdure.v1.RemoveUserResponse
+	(*SweepRequest)(nil),            // 13: perdure.v1.SweepRequest
+	(*SweepResponse)(nil),           // 14: perdure.v1.SweepResponse
+	(*ChangesRequest)(nil),          // 15: perdure.v1.ChangesRequest
+	(*ChangesResponse)(nil),         // 16: perdure.v1.ChangesResponse
+	(*StatsRequest)(nil),            // 17: perdure.v1.StatsRequest
+	(*StatsResponse)(nil),           // 18: perdure.v1.StatsResponse
+	(*PingRequest)(nil),             // 19: perdure.v1.PingRequest
+	(*PingResponse)(nil),            // 20: perdure.v1.PingResponse
+	(*InspectRequest)(nil),          // 21: perdure.v1.InspectRequest
+	(*InspectResponse)(nil),         // 22: perdure.v1.InspectResponse
+	(*ApplyRequest_Write)(nil),      // 23: perdure.v1.ApplyRequest.Write
+	(*ApplyRequest_Batch)(nil),      // 24: perdure.v1.ApplyRequest.Batch
+	(*ApplyResponse_Result)(nil),    // 25: perdure.v1.ApplyResponse.Result
+	(*ChangesResponse_Change)(nil),  // 26: perdure.v1.ChangesResponse.Change
+	(*InspectResponse_Finding)(nil), // 27: perdure.v1.InspectResponse.Finding
 }
 var file_perdure_v1_backend_proto_depIdxs = []int32{
 	2,  // 0: perdure.v1.LoadResponse.records:type_name -> perdure.v1.StoredRecord
 	0,  // 1: perdure.v1.LoadResponse.failure:type_name -> perdure.v1.Failure
-	23, // 2: perdure.v1.ApplyRequest.batches:type_name -> perdure.v1.ApplyRequest.Batch
-	24, // 3: perdure.v1.ApplyResponse.results:type_name -> perdure.v1.ApplyResponse.Result
+	24, // 2: perdure.v1.ApplyRequest.batches:type_name -> perdure.v1.ApplyRequest.Batch
+	25, // 3: perdure.v1.ApplyResponse.results:type_name -> perdure.v1.ApplyResponse.Result
 	0,  // 4: perdure.v1.ApplyResponse.failure:type_name -> perdure.v1.Failure
 	2,  // 5: perdure.v1.PageResponse.records:type_name -> perdure.v1.StoredRecord
 	0,  // 6: perdure.v1.PageResponse.failure:type_name -> perdure.v1.Failure
@@ -1766,40 +1852,42 @@ var file_perdure_v1_backend_proto_depIdxs = []int32{
 	2,  // 10: perdure.v1.RemoveUserResponse.removed:type_name -> perdure.v1.StoredRecord
 	0,  // 11: perdure.v1.RemoveUserResponse.failure:type_name -> perdure.v1.Failure
 	0,  // 12: perdure.v1.SweepResponse.failure:type_name -> perdure.v1.Failure
-	25, // 13: perdure.v1.ChangesResponse.changes:type_name -> perdure.v1.ChangesResponse.Change
+	26, // 13: perdure.v1.ChangesResponse.changes:type_name -> perdure.v1.ChangesResponse.Change
 	0,  // 14: perdure.v1.ChangesResponse.failure:type_name -> perdure.v1.Failure
 	0,  // 15: perdure.v1.StatsResponse.failure:type_name -> perdure.v1.Failure
 	0,  // 16: perdure.v1.PingResponse.failure:type_name -> perdure.v1.Failure
-	26, // 17: perdure.v1.InspectResponse.findings:type_name -> perdure.v1.InspectResponse.Finding
+	27, // 17: perdure.v1.InspectResponse.findings:type_name -> perdure.v1.InspectResponse.Finding
 	0,  // 18: perdure.v1.InspectResponse.failure:type_name -> perdure.v1.Failure
 	2,  // 19: perdure.v1.ApplyRequest.Write.record:type_name -> perdure.v1.StoredRecord
 	1,  // 20: perdure.v1.ApplyRequest.Write.base:type_name -> perdure.v1.RecordVersion
 	1,  // 21: perdure.v1.ApplyRequest.Write.epoch:type_name -> perdure.v1.RecordVersion
-	22, // 22: perdure.v1.ApplyRequest.Batch.writes:type_name -> perdure.v1.ApplyRequest.Write
+	23, // 22: perdure.v1.ApplyRequest.Batch.writes:type_name -> perdure.v1.ApplyRequest.Write
 	2,  // 23: perdure.v1.ApplyResponse.Result.stored:type_name -> perdure.v1.StoredRecord
 	0,  // 24: perdure.v1.ApplyResponse.Result.failure:type_name -> perdure.v1.Failure
 	3,  // 25: perdure.v1.BackendService.Load:input_type -> perdure.v1.LoadRequest
 	5,  // 26: perdure.v1.BackendService.Apply:input_type -> perdure.v1.ApplyRequest
 	7,  // 27: perdure.v1.BackendService.ListUser:input_type -> perdure.v1.ListUserRequest
-	10, // 28: perdure.v1.BackendService.RemoveUser:input_type -> perdure.v1.RemoveUserRequest
-	8,  // 29: perdure.v1.BackendService.Scan:input_type -> perdure.v1.ScanRequest
-	12, // 30: perdure.v1.BackendService.Sweep:input_type -> perdure.v1.SweepRequest
-	14, // 31: perdure.v1.BackendService.Changes:input_type -> perdure.v1.ChangesRequest
-	16, // 32: perdure.v1.BackendService.Stats:input_type -> perdure.v1.StatsRequest
-	18, // 33: perdure.v1.BackendService.Ping:input_type -> perdure.v1.PingRequest
-	20, // 34: perdure.v1.BackendService.Inspect:input_type -> perdure.v1.InspectRequest
-	4,  // 35: perdure.v1.BackendService.Load:output_type -> perdure.v1.LoadResponse
-	6,  // 36: perdure.v1.BackendService.Apply:output_type -> perdure.v1.ApplyResponse
-	9,  // 37: perdure.v1.BackendService.ListUser:output_type -> perdure.v1.PageResponse
-	11, // 38: perdure.v1.BackendService.RemoveUser:output_type -> perdure.v1.RemoveUserResponse
-	9,  // 39: perdure.v1.BackendService.Scan:output_type -> perdure.v1.PageResponse
-	13, // 40: perdure.v1.BackendService.Sweep:output_type -> perdure.v1.SweepResponse
-	15, // 41: perdure.v1.BackendService.Changes:output_type -> perdure.v1.ChangesResponse
-	17, // 42: perdure.v1.BackendService.Stats:output_type -> perdure.v1.StatsResponse
-	19, // 43: perdure.v1.BackendService.Ping:output_type -> perdure.v1.PingResponse
-	21, // 44: perdure.v1.BackendService.Inspect:output_type -> perdure.v1.InspectResponse
-	35, // [35:45] is the sub-list for method output_type
-	25, // [25:35] is the sub-list for method input_type
+	11, // 28: perdure.v1.BackendService.RemoveUser:input_type -> perdure.v1.RemoveUserRequest
+	9,  // 29: perdure.v1.BackendService.Scan:input_type -> perdure.v1.ScanRequest
+	13, // 30: perdure.v1.BackendService.Sweep:input_type -> perdure.v1.SweepRequest
+	15, // 31: perdure.v1.BackendService.Changes:input_type -> perdure.v1.ChangesRequest
+	17, // 32: perdure.v1.BackendService.Stats:input_type -> perdure.v1.StatsRequest
+	19, // 33: perdure.v1.BackendService.Ping:input_type -> perdure.v1.PingRequest
+	8,  // 34: perdure.v1.BackendService.ListPartial:input_type -> perdure.v1.ListPartialRequest
+	21, // 35: perdure.v1.BackendService.Inspect:input_type -> perdure.v1.InspectRequest
+	4,  // 36: perdure.v1.BackendService.Load:output_type -> perdure.v1.LoadResponse
+	6,  // 37: perdure.v1.BackendService.Apply:output_type -> perdure.v1.ApplyResponse
+	10, // 38: perdure.v1.BackendService.ListUser:output_type -> perdure.v1.PageResponse
+	12, // 39: perdure.v1.BackendService.RemoveUser:output_type -> perdure.v1.RemoveUserResponse
+	10, // 40: perdure.v1.BackendService.Scan:output_type -> perdure.v1.PageResponse
+	14, // 41: perdure.v1.BackendService.Sweep:output_type -> perdure.v1.SweepResponse
+	16, // 42: perdure.v1.BackendService.Changes:output_type -> perdure.v1.ChangesResponse
+	18, // 43: perdure.v1.BackendService.Stats:output_type -> perdure.v1.StatsResponse
+	20, // 44: perdure.v1.BackendService.Ping:output_type -> perdure.v1.PingResponse
+	10, // 45: perdure.v1.BackendService.ListPartial:output_type -> perdure.v1.PageResponse
+	22, // 46: perdure.v1.BackendService.Inspect:output_type -> perdure.v1.InspectResponse
+	36, // [36:47] is the sub-list for method output_type
+	25, // [25:36] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
 	25, // [25:25] is the sub-list for extension extendee
 	0,  // [0:25] is the sub-list for field type_name
@@ -1816,7 +1904,7 @@ func file_perdure_v1_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_perdure_v1_backend_proto_rawDesc), len(file_perdure_v1_backend_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

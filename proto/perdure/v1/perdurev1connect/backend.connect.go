@@ -55,6 +55,9 @@ const (
 	BackendServiceStatsProcedure = "/perdure.v1.BackendService/Stats"
 	// BackendServicePingProcedure is the fully-qualified name of the BackendService's Ping RPC.
 	BackendServicePingProcedure = "/perdure.v1.BackendService/Ping"
+	// BackendServiceListPartialProcedure is the fully-qualified name of the BackendService's
+	// ListPartial RPC.
+	BackendServiceListPartialProcedure = "/perdure.v1.BackendService/ListPartial"
 	// BackendServiceInspectProcedure is the fully-qualified name of the BackendService's Inspect RPC.
 	BackendServiceInspectProcedure = "/perdure.v1.BackendService/Inspect"
 )
@@ -70,6 +73,8 @@ type BackendServiceClient interface {
 	Changes(context.Context, *v1.ChangesRequest) (*v1.ChangesResponse, error)
 	Stats(context.Context, *v1.StatsRequest) (*v1.StatsResponse, error)
 	Ping(context.Context, *v1.PingRequest) (*v1.PingResponse, error)
+	// ListPartial is perdure.PartialLister, where the backend is one.
+	ListPartial(context.Context, *v1.ListPartialRequest) (*v1.PageResponse, error)
 	// Inspect is perdure.Inspector, where the backend is one.
 	Inspect(context.Context, *v1.InspectRequest) (*v1.InspectResponse, error)
 }
@@ -139,6 +144,12 @@ func NewBackendServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(backendServiceMethods.ByName("Ping")),
 			connect.WithClientOptions(opts...),
 		),
+		listPartial: connect.NewClient[v1.ListPartialRequest, v1.PageResponse](
+			httpClient,
+			baseURL+BackendServiceListPartialProcedure,
+			connect.WithSchema(backendServiceMethods.ByName("ListPartial")),
+			connect.WithClientOptions(opts...),
+		),
 		inspect: connect.NewClient[v1.InspectRequest, v1.InspectResponse](
 			httpClient,
 			baseURL+BackendServiceInspectProcedure,
@@ -150,16 +161,17 @@ func NewBackendServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 
 // backendServiceClient implements BackendServiceClient.
 type backendServiceClient struct {
-	load       *connect.Client[v1.LoadRequest, v1.LoadResponse]
-	apply      *connect.Client[v1.ApplyRequest, v1.ApplyResponse]
-	listUser   *connect.Client[v1.ListUserRequest, v1.PageResponse]
-	removeUser *connect.Client[v1.RemoveUserRequest, v1.RemoveUserResponse]
-	scan       *connect.Client[v1.ScanRequest, v1.PageResponse]
-	sweep      *connect.Client[v1.SweepRequest, v1.SweepResponse]
-	changes    *connect.Client[v1.ChangesRequest, v1.ChangesResponse]
-	stats      *connect.Client[v1.StatsRequest, v1.StatsResponse]
-	ping       *connect.Client[v1.PingRequest, v1.PingResponse]
-	inspect    *connect.Client[v1.InspectRequest, v1.InspectResponse]
+	load        *connect.Client[v1.LoadRequest, v1.LoadResponse]
+	apply       *connect.Client[v1.ApplyRequest, v1.ApplyResponse]
+	listUser    *connect.Client[v1.ListUserRequest, v1.PageResponse]
+	removeUser  *connect.Client[v1.RemoveUserRequest, v1.RemoveUserResponse]
+	scan        *connect.Client[v1.ScanRequest, v1.PageResponse]
+	sweep       *connect.Client[v1.SweepRequest, v1.SweepResponse]
+	changes     *connect.Client[v1.ChangesRequest, v1.ChangesResponse]
+	stats       *connect.Client[v1.StatsRequest, v1.StatsResponse]
+	ping        *connect.Client[v1.PingRequest, v1.PingResponse]
+	listPartial *connect.Client[v1.ListPartialRequest, v1.PageResponse]
+	inspect     *connect.Client[v1.InspectRequest, v1.InspectResponse]
 }
 
 // Load calls perdure.v1.BackendService.Load.
@@ -243,6 +255,15 @@ func (c *backendServiceClient) Ping(ctx context.Context, req *v1.PingRequest) (*
 	return nil, err
 }
 
+// ListPartial calls perdure.v1.BackendService.ListPartial.
+func (c *backendServiceClient) ListPartial(ctx context.Context, req *v1.ListPartialRequest) (*v1.PageResponse, error) {
+	response, err := c.listPartial.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Inspect calls perdure.v1.BackendService.Inspect.
 func (c *backendServiceClient) Inspect(ctx context.Context, req *v1.InspectRequest) (*v1.InspectResponse, error) {
 	response, err := c.inspect.CallUnary(ctx, connect.NewRequest(req))
@@ -263,6 +284,8 @@ type BackendServiceHandler interface {
 	Changes(context.Context, *v1.ChangesRequest) (*v1.ChangesResponse, error)
 	Stats(context.Context, *v1.StatsRequest) (*v1.StatsResponse, error)
 	Ping(context.Context, *v1.PingRequest) (*v1.PingResponse, error)
+	// ListPartial is perdure.PartialLister, where the backend is one.
+	ListPartial(context.Context, *v1.ListPartialRequest) (*v1.PageResponse, error)
 	// Inspect is perdure.Inspector, where the backend is one.
 	Inspect(context.Context, *v1.InspectRequest) (*v1.InspectResponse, error)
 }
@@ -328,6 +351,12 @@ func NewBackendServiceHandler(svc BackendServiceHandler, opts ...connect.Handler
 		connect.WithSchema(backendServiceMethods.ByName("Ping")),
 		connect.WithHandlerOptions(opts...),
 	)
+	backendServiceListPartialHandler := connect.NewUnaryHandlerSimple(
+		BackendServiceListPartialProcedure,
+		svc.ListPartial,
+		connect.WithSchema(backendServiceMethods.ByName("ListPartial")),
+		connect.WithHandlerOptions(opts...),
+	)
 	backendServiceInspectHandler := connect.NewUnaryHandlerSimple(
 		BackendServiceInspectProcedure,
 		svc.Inspect,
@@ -354,6 +383,8 @@ func NewBackendServiceHandler(svc BackendServiceHandler, opts ...connect.Handler
 			backendServiceStatsHandler.ServeHTTP(w, r)
 		case BackendServicePingProcedure:
 			backendServicePingHandler.ServeHTTP(w, r)
+		case BackendServiceListPartialProcedure:
+			backendServiceListPartialHandler.ServeHTTP(w, r)
 		case BackendServiceInspectProcedure:
 			backendServiceInspectHandler.ServeHTTP(w, r)
 		default:
@@ -399,6 +430,10 @@ func (UnimplementedBackendServiceHandler) Stats(context.Context, *v1.StatsReques
 
 func (UnimplementedBackendServiceHandler) Ping(context.Context, *v1.PingRequest) (*v1.PingResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("perdure.v1.BackendService.Ping is not implemented"))
+}
+
+func (UnimplementedBackendServiceHandler) ListPartial(context.Context, *v1.ListPartialRequest) (*v1.PageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("perdure.v1.BackendService.ListPartial is not implemented"))
 }
 
 func (UnimplementedBackendServiceHandler) Inspect(context.Context, *v1.InspectRequest) (*v1.InspectResponse, error) {

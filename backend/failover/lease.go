@@ -1,0 +1,106 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/perdure/perdure"
+)
+
+// Who gives back to the front store what it has lost says so in it, in a marker that
+// all can read: an epoch of nobody, which ends no session, and whose expiry is a lease
+// that is renewed for as long as that goes on. While it stands, what is absent may be
+// on its way.
+const (
+	leaseTime  = 15 * time.Second
+	leaseEvery = leaseTime / 3
+)
+
+// filler is the user key of the marker. No user has it: an id is not that long.
+func filler() perdure.UserKey {
+	return perdure.HashUser(strings.Repeat("this session store is being filled again ", 10))
+}
+
+// fill has the lease stand from when it returns until stop is called, and leaseTime
+// longer. A front store that refuses the marker is filled without.
+func (b *Backend) fill(ctx context.Context, front perdure.Backend) (stop func(), err error) {
+	err = b.lease(ctx, front)
+	switch {
+	case err == nil:
+	case errors.Is(err, perdure.ErrUnavailable) && !errors.Is(err, perdure.ErrFull):
+		return nil, err
+	default:
+		b.opts.Logger.Warn("other processes cannot be told that the session store is being filled again", "error", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			rest(ctx, leaseEvery)
+			if err := b.lease(ctx, front); err != nil && ctx.Err() == nil {
+				b.opts.Logger.Debug("the lease on filling the session store could not be renewed", "error", err)
+			}
+		}
+	}()
+	return func() { cancel(); <-done }, nil
+}
+
+// leaseAttempts is more than as many processes as fill a store at a time.
+const leaseAttempts = 100
+
+// lease writes the marker anew: over that of another process, and never for a shorter
+// time.
+func (b *Backend) lease(ctx context.Context, front perdure.Backend) error {
+	ctx, cancel := context.WithTimeout(ctx, leaseEvery)
+	defer cancel()
+	stored, err := front.Get(ctx, b.marker)
+	if err != nil {
+		return err
+	}
+	until := b.now() + perdure.Millis(leaseTime.Milliseconds())
+	for range leaseAttempts {
+		marker := perdure.EmptyEpoch(filler(), b.clock.Tick(stored.Version), max(stored.Expiry, until))
+		results, err := front.Apply(ctx, []perdure.Batch{{{Op: perdure.OpPut, Record: marker, Base: stored.Version}}})
+		if err == nil {
+			err = results[0].Err
+		}
+		if err != nil {
+			return err
+		}
+		if results[0].Outcome == perdure.Applied {
+			b.mirror.learn(&marker, stored.Version)
+			return nil
+		}
+		stored = results[0].Stored
+	}
+	return fmt.Errorf("%w: others write to the marker all the time", perdure.ErrUnavailable)
+}
+
+// meetMarker has the mirror know the marker, where one stands.
+func (b *Backend) meetMarker(ctx context.Context, front perdure.Backend) {
+	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
+	defer cancel()
+	if marker, err := front.Get(ctx, b.marker); err == nil && marker.Exists() {
+		b.mirror.learn(&marker, perdure.Version{})
+	}
+}
+
+// beingFilled asks the front store whether the lease stands.
+func (b *Backend) beingFilled(ctx context.Context, front perdure.Backend) bool {
+	marker, err := front.Get(ctx, b.marker)
+	return err != nil || b.leased(&marker)
+}
+
+// filling is beingFilled as far as the mirror has heard.
+func (b *Backend) filling() bool {
+	marker, err := b.mirror.Get(context.Background(), b.marker)
+	return err == nil && b.leased(&marker)
+}
+
+func (b *Backend) leased(marker *perdure.Record) bool {
+	return marker.Kind == perdure.KindEpoch && b.now() < marker.Expiry
+}
