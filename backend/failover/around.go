@@ -57,7 +57,7 @@ func (b *Backend) keptJournal(dir string) (KeptJournal, bool) {
 	if err != nil || store == "" || store == b.opts.Store || unsigned != nil {
 		return KeptJournal{}, false
 	}
-	if idle := time.Duration(b.now()-sign.At) * time.Millisecond; idle >= 0 && idle < gone {
+	if idle := time.Duration(b.time.shown()-sign.At) * time.Millisecond; idle >= 0 && idle < gone {
 		return KeptJournal{}, false // its process is at work
 	}
 	return KeptJournal{

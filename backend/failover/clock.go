@@ -44,6 +44,9 @@ func (c *clockwork) Now() time.Time {
 	return c.opened.Add(time.Since(c.began))
 }
 
+// shown is what the machine's clock shows.
+func (c *clockwork) shown() perdure.Millis { return perdure.MillisOf(c.machine()) }
+
 // told reports whether the front store has told the time yet.
 func (c *clockwork) told() bool { return c.front.Load() != nil }
 

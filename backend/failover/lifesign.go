@@ -23,7 +23,7 @@ const maxSign = 4 << 10
 // lifeSign says when the process of a journal last lived in an outage, and what can be
 // told of what is on its disk.
 type lifeSign struct {
-	// At is when it was written.
+	// At is when it was written, by the machine's clock: the next life has no other.
 	At perdure.Millis `json:"at"`
 	// Cut is true while nobody was served by the front store since what is on disk was
 	// written: it is as true as when the outage began.
@@ -110,7 +110,7 @@ func (b *Backend) sign() {
 	if b.journal.dir == "" || b.status.Load().state == Healthy {
 		return
 	}
-	err := writeSign(b.journal.dir, lifeSign{At: b.now(), Cut: b.cutOff, Synced: perdure.Millis(b.mirror.synced.Load())})
+	err := writeSign(b.journal.dir, lifeSign{At: b.time.shown(), Cut: b.cutOff, Synced: perdure.Millis(b.mirror.synced.Load())})
 	if failed := err != nil; failed != b.unsigned {
 		if b.unsigned = failed; failed {
 			b.opts.Logger.Warn("no sign of life can be left beside the journal: after a restart in this outage its sessions are unavailable until it is over", "error", err)

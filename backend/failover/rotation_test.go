@@ -210,7 +210,7 @@ func TestARotationThatIsReadInAnOutage(t *testing.T) {
 // rotation does not know what became of the successor, and says so in an outage.
 func TestAMirrorMakesNoSuccessorUp(t *testing.T) {
 	shared := newToll(newShared(t))
-	n, other := newNode(t, shared, failover.Options{}), newNode(t, shared.Backend, failover.Options{})
+	n, other := newNode(t, shared, failover.Options{Mirror: failover.MirrorSeen}), newNode(t, shared.Backend, failover.Options{})
 	id := n.create(t, "u")
 	other.set(t, id, "a")
 	before := stored(t, shared.Backend, id)
