@@ -32,7 +32,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /livez", s.livez)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	return s.guardOrigin(mux)
+	return boundBody(bodyTimeout, s.guardOrigin(mux))
 }
 
 // explain tells who calls with curl, and no body or no content type, what to add:
