@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"fmt"
 	"html"
 	"net"
@@ -73,10 +74,11 @@ func browse(t *testing.T, chromium, origin string) string {
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 		"--user-data-dir="+t.TempDir(), "--host-resolver-rules=MAP *.test 127.0.0.1",
 		"--virtual-time-budget=10000", "--dump-dom", origin+"/")
-	command.Stderr = os.Stderr
+	var log bytes.Buffer // of which most is about a desktop that is not there
+	command.Stderr = &log
 	dom, err := command.Output()
 	if err != nil {
-		t.Fatalf("the browser failed: %v", err)
+		t.Fatalf("the browser failed: %v\n%s", err, &log)
 	}
 	found := result.FindSubmatch(dom)
 	if found == nil {

@@ -15,6 +15,7 @@ const compressFrom = 16 << 10
 
 func (s *Server) routes() http.Handler {
 	options := connect.WithHandlerOptions(
+		connect.WithCodec(protoCodec{}),
 		connect.WithCodec(jsonCodec{name: "json"}),
 		connect.WithCodec(jsonCodec{name: "json; charset=utf-8"}),
 		connect.WithReadMaxBytes(s.options.MaxRequest),
