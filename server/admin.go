@@ -93,13 +93,13 @@ func (a *Admin) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.HandleFunc("POST /switch", a.switchStore)
 	mux.Handle(remote.NewHandler(a.instance.Backend()))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return boundBody(bodyTimeout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Origin") != "" {
 			http.Error(w, "web pages may not call", http.StatusForbidden)
 			return
 		}
 		mux.ServeHTTP(w, r)
-	})
+	}))
 }
 
 func (a *Admin) health(w http.ResponseWriter, r *http.Request) {

@@ -10,6 +10,9 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
 )
 
 // jsonCodec is the JSON of the interface: replies hold zero values too and no
@@ -58,14 +61,47 @@ func (jsonCodec) Unmarshal(b []byte, message any) error {
 	}
 	err := protojson.Unmarshal(b, m)
 	if err == nil {
-		return nil
+		return keepDigits(b, m)
 	}
-	// After "proto:" protojson writes one of two kinds of space, at random.
-	text := withoutValue(strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0"))
+	text := reason(err)
 	if strings.Contains(text, "unknown field") {
 		text += "; the fields of this request are " + fields(m.ProtoReflect().Descriptor())
 	}
 	return errors.New(text)
+}
+
+// keepDigits has a request keep the text of its metadata, which protojson has found
+// to be right, for what it has made of the numbers in it.
+func keepDigits(b []byte, message proto.Message) error {
+	var object **structpb.Struct
+	var text *string
+	switch m := message.(type) {
+	case *perdurev1.CreateSessionRequest:
+		object, text = &m.Metadata, &m.MetadataJson
+	case *perdurev1.UpdateSessionRequest:
+		object, text = &m.Metadata, &m.MetadataJson
+	}
+	if object == nil || *object == nil || *text != "" {
+		return nil
+	}
+	var request struct {
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	if err := json.Unmarshal(b, &request); err != nil {
+		return errors.New("the request cannot be read")
+	}
+	*object, *text = nil, string(request.Metadata)
+	return nil
+}
+
+// reason is the text of an error of protojson, without a value of the request.
+func reason(err error) string {
+	// After "proto:" protojson writes one of two kinds of space, at random.
+	text := withoutValue(strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0"))
+	if strings.HasSuffix(text, "unexpected EOF") {
+		text += ": the JSON ends too early, or has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
+	}
+	return text
 }
 
 // withoutValue cuts the value of the request that an error text of protojson ends

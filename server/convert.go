@@ -1,13 +1,10 @@
 package server
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -23,7 +20,7 @@ func toSession(session *perdure.Session) *perdurev1.Session {
 		UserId:         session.UserID,
 		Username:       session.Username,
 		Roles:          session.Roles,
-		Metadata:       toStruct(session.Metadata),
+		MetadataJson:   metadataText(session.Metadata), // the codec makes of it what its form has
 		CreatedAt:      timestamppb.New(session.CreatedAt),
 		ExpiresAt:      timestamppb.New(session.ExpiresAt),
 		LastAccessedAt: timestamppb.New(session.LastAccessedAt),
@@ -46,29 +43,6 @@ func toSessions(sessions []perdure.Session) []*perdurev1.Session {
 		out[i] = toSession(&sessions[i])
 	}
 	return out
-}
-
-// toStruct decodes metadata. A value that holds a number too large for 64-bit
-// floating point becomes a string with its JSON text.
-func toStruct(metadata perdure.Metadata) *structpb.Struct {
-	object := &structpb.Struct{Fields: map[string]*structpb.Value{}}
-	for key, raw := range metadata.All() {
-		object.Fields[strings.ToValidUTF8(key, "\ufffd")] = toValue(raw)
-	}
-	return object
-}
-
-func toValue(raw json.RawMessage) *structpb.Value {
-	if n := len(raw); n >= 2 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
-		return structpb.NewStringValue(string(raw[1 : n-1])) // as most values are
-	}
-	var decoded any
-	if err := json.Unmarshal(raw, &decoded); err == nil {
-		if value, err := structpb.NewValue(decoded); err == nil {
-			return value
-		}
-	}
-	return structpb.NewStringValue(strings.ToValidUTF8(string(raw), "\ufffd"))
 }
 
 // fromStruct is metadata as the Store takes it; nil where there is none.

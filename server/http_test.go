@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
+	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
 	"github.com/perdure/perdure/server"
 )
 
@@ -208,5 +211,53 @@ func TestListAndRevoke(t *testing.T) {
 	_, reply := r.post("ListSessions", `{"userId":"ada"}`)
 	if left := reply["sessions"].([]any); len(left) != 1 || left[0].(map[string]any)["id"] != ada[3] {
 		t.Errorf("left of the user: %v", reply)
+	}
+}
+
+// TestDigits: numbers come back as they were sent, over HTTP/JSON and from what the
+// Go API has stored; in the binary form with their text beside them.
+func TestDigits(t *testing.T) {
+	r := startRig(t, nil, server.Options{})
+	const metadata = `{"big":9007199254740993,"deep":[{"price":10.00}],"one":1.0}`
+	status, reply := r.postRaw("CreateSession", `{"userId":"ada","metadata":`+metadata+`}`)
+	if status != http.StatusOK || !strings.Contains(reply, `"metadata":`+metadata+`,`) {
+		t.Fatalf("CreateSession answered %d %s", status, reply)
+	}
+	var created struct{ Session struct{ ID string } }
+	if err := json.Unmarshal([]byte(reply), &created); err != nil {
+		t.Fatal(err)
+	}
+	id := created.Session.ID
+	changed := strings.Replace(metadata, "9007199254740993", "-9007199254740995", 1)
+	status, reply = r.postRaw("UpdateSession", `{"id":"`+id+`","metadata":{"big":-9007199254740995}}`)
+	if status != http.StatusOK || !strings.Contains(reply, `"metadata":`+changed+`,`) {
+		t.Errorf("UpdateSession answered %d %s", status, reply)
+	}
+	for _, method := range []string{"GetSession", "ValidateSession"} {
+		if status, reply := r.postRaw(method, `{"id":"`+id+`"}`); status != http.StatusOK || !strings.Contains(reply, `"metadata":`+changed+`,`) {
+			t.Errorf("%s answered %d %s", method, status, reply)
+		}
+	}
+	client := r.client(connect.WithGRPC())
+	got, err := client.GetSession(t.Context(), &perdurev1.GetSessionRequest{Id: id})
+	if err != nil || got.GetSession().GetMetadataJson() != changed || got.GetSession().GetMetadata().GetFields()["one"].GetNumberValue() != 1 {
+		t.Errorf("gRPC has %v, %v", got, err)
+	}
+	if _, err := client.UpdateSession(t.Context(), &perdurev1.UpdateSessionRequest{Id: id, MetadataJson: `{"big":1.50}`}); err != nil {
+		t.Fatal(err)
+	}
+	if _, reply := r.postRaw("GetSession", `{"id":"`+id+`"}`); !strings.Contains(reply, `"big":1.50,`) {
+		t.Errorf("what gRPC sent as text came back as %s", reply)
+	}
+	if got, err := client.GetSession(t.Context(), &perdurev1.GetSessionRequest{Id: id}); err != nil || got.GetSession().GetMetadataJson() != "" {
+		t.Errorf("numbers that floating point holds have a text beside them: %v, %v", got, err)
+	}
+	for _, text := range []string{`[]`, `{"a":1,"a":2}`, `{"a":"\ud83d"}`, `{"a":`, `{"a":1} x`} {
+		if _, err := client.UpdateSession(t.Context(), &perdurev1.UpdateSessionRequest{Id: id, MetadataJson: text}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("metadata_json of %s: %v", text, err)
+		}
+	}
+	if status, reply := r.postRaw("CreateSession", `{"userId":"ada","metadata":{"a":"\ud83d"}}`); status != http.StatusBadRequest || !strings.Contains(reply, "surrogate") {
+		t.Errorf("half of a surrogate pair: %d %s", status, reply)
 	}
 }

@@ -64,13 +64,12 @@ func (i interceptor) end(ctx context.Context, procedure string, start time.Time,
 		return
 	}
 	answer := coded(ctx, *err)
-	level := slog.LevelDebug
+	took := time.Since(start)
 	if ours(answer.Code()) && !errors.Is(*err, errStopping) {
-		level = slog.LevelWarn
-	}
-	if logger.Enabled(ctx, level) {
-		logger.LogAttrs(ctx, level, "call failed", slog.String("call", procedure), slog.String("code", answer.Code().String()),
-			slog.String("took", time.Since(start).String()), slog.Any("error", *err))
+		i.server.failures.add(ctx, failure{procedure, answer.Code()}, took, *err)
+	} else if logger.Enabled(ctx, slog.LevelDebug) {
+		logger.LogAttrs(ctx, slog.LevelDebug, "call failed", slog.String("call", procedure), slog.String("code", answer.Code().String()),
+			slog.String("took", took.String()), slog.Any("error", *err))
 	}
 	*err = answer
 }

@@ -1,14 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
-	"maps"
-	"math"
-	"slices"
 	"strconv"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
@@ -48,7 +45,7 @@ func appendSession(b []byte, s *perdurev1.Session) []byte {
 	b = appendText(append(b, `,"userId":`...), s.GetUserId())
 	b = appendText(append(b, `,"username":`...), s.GetUsername())
 	b = appendList(append(b, `,"roles":`...), s.GetRoles(), appendText)
-	b = appendObject(append(b, `,"metadata":`...), s.GetMetadata())
+	b = append(append(b, `,"metadata":`...), cmp.Or(s.GetMetadataJson(), `{}`)...)
 	b = appendTime(append(b, `,"createdAt":`...), s.GetCreatedAt())
 	b = appendTime(append(b, `,"expiresAt":`...), s.GetExpiresAt())
 	b = appendTime(append(b, `,"lastAccessedAt":`...), s.GetLastAccessedAt())
@@ -65,47 +62,6 @@ func appendList[T any](b []byte, list []T, item func([]byte, T) []byte) []byte {
 		b = item(b, value)
 	}
 	return append(b, ']')
-}
-
-func appendObject(b []byte, object *structpb.Struct) []byte {
-	fields := object.GetFields()
-	b = append(b, '{')
-	for i, key := range slices.Sorted(maps.Keys(fields)) {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendValue(append(appendText(b, key), ':'), fields[key])
-	}
-	return append(b, '}')
-}
-
-func appendValue(b []byte, value *structpb.Value) []byte {
-	switch kind := value.GetKind().(type) {
-	case *structpb.Value_StringValue:
-		return appendText(b, kind.StringValue)
-	case *structpb.Value_NumberValue:
-		return appendNumber(b, kind.NumberValue)
-	case *structpb.Value_BoolValue:
-		return strconv.AppendBool(b, kind.BoolValue)
-	case *structpb.Value_ListValue:
-		return appendList(b, kind.ListValue.GetValues(), appendValue)
-	case *structpb.Value_StructValue:
-		return appendObject(b, kind.StructValue)
-	}
-	return append(b, "null"...)
-}
-
-// appendNumber writes a finite number: metadata holds no others.
-func appendNumber(b []byte, f float64) []byte {
-	const exact = 1 << 53
-	if f == math.Trunc(f) && math.Abs(f) < exact {
-		return strconv.AppendInt(b, int64(f), 10)
-	}
-	text, err := json.Marshal(f)
-	if err != nil {
-		return append(b, "null"...)
-	}
-	return append(b, text...)
 }
 
 // appendTime writes a time in milliseconds, as sessions hold it.

@@ -15,6 +15,7 @@ const compressFrom = 16 << 10
 
 func (s *Server) routes() http.Handler {
 	options := connect.WithHandlerOptions(
+		connect.WithCodec(protoCodec{}),
 		connect.WithCodec(jsonCodec{name: "json"}),
 		connect.WithCodec(jsonCodec{name: "json; charset=utf-8"}),
 		connect.WithReadMaxBytes(s.options.MaxRequest),
@@ -32,7 +33,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /livez", s.livez)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	return s.guardOrigin(mux)
+	return boundBody(bodyTimeout, s.guardOrigin(mux))
 }
 
 // explain tells who calls with curl, and no body or no content type, what to add:

@@ -65,9 +65,10 @@ func setDefault[T int | time.Duration](field *T, value T) {
 
 // Server serves one Store, which stays its owner's to close. Make one with New.
 type Server struct {
-	store   *perdure.Store
-	options Options
-	handler http.Handler
+	store    *perdure.Store
+	options  Options
+	handler  http.Handler
+	failures *failures
 
 	// draining ends when a stop begins, and stopping when the listener closes:
 	// streams then end too.
@@ -80,6 +81,7 @@ func New(store *perdure.Store, options Options) *Server {
 	s := &Server{store: store, options: options.withDefaults()}
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.failures = newFailures(s.options.Logger, failureInterval)
 	s.handler = s.routes()
 	return s
 }

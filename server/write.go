@@ -21,7 +21,7 @@ func (s sessions) CreateSession(ctx context.Context, in *perdurev1.CreateSession
 	if err != nil {
 		return nil, err
 	}
-	metadata, err := fromStruct(in.GetMetadata())
+	metadata, err := fromMetadata(in.GetMetadata(), in.GetMetadataJson())
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (s sessions) UpdateSession(ctx context.Context, in *perdurev1.UpdateSession
 	if err != nil {
 		return nil, err
 	}
-	metadata, err := fromStruct(in.GetMetadata())
+	metadata, err := fromMetadata(in.GetMetadata(), in.GetMetadataJson())
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,10 @@ func (d daemon) revokeUser(ctx context.Context, user string, except []string) (i
 
 func fromDaemon(s *perdurev1.Session) (session, error) {
 	var metadata bytes.Buffer
-	raw, err := s.GetMetadata().MarshalJSON()
+	raw, err := []byte(s.GetMetadataJson()), error(nil)
+	if len(raw) == 0 {
+		raw, err = s.GetMetadata().MarshalJSON()
+	}
 	if err == nil {
 		err = json.Compact(&metadata, raw) // what protojson writes has spaces at random
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/perdure/perdure/internal/redistest"
 )
 
 // asMain is set for the processes that these tests start: the test binary is
@@ -27,8 +29,17 @@ func TestMain(m *testing.M) {
 // startProcess runs serve as a process of its own until it listens.
 func startProcess(t *testing.T, env ...string) (*exec.Cmd, *daemonProcess) {
 	t.Helper()
+	return startLogging(t, nil, env...)
+}
+
+// startLogging is startProcess with a log of its own.
+func startLogging(t *testing.T, log *os.File, env ...string) (*exec.Cmd, *daemonProcess) {
+	t.Helper()
 	c := exec.Command(os.Args[0], "serve", "--json")
 	c.Env = append(os.Environ(), append([]string{asMain + "=1", "PERDURE_LISTEN=127.0.0.1:0", "PERDURE_ADMIN_LISTEN=127.0.0.1:0"}, env...)...)
+	if log != nil {
+		c.Stderr = log
+	}
 	stdout, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -104,5 +115,43 @@ func TestSecondSignal(t *testing.T) {
 	}
 	if err := c.Wait(); signalled(err) != syscall.SIGINT {
 		t.Errorf("after a second signal: %v", err)
+	}
+}
+
+// TestHangUp: the end of a terminal stops the daemon as SIGTERM does.
+func TestHangUp(t *testing.T) {
+	c, d := startProcess(t, "PERDURE_DATA_DIR="+t.TempDir(), "PERDURE_DRAIN=-1")
+	d.create(`{"userId":"ada"}`)
+	if err := c.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err != nil {
+		t.Errorf("after SIGHUP it ended with %v", err)
+	}
+}
+
+// TestLogWithoutReader: a log pipe whose other end has gone does not end the daemon
+// in the moment when it has something to say.
+func TestLogWithoutReader(t *testing.T) {
+	redis := redistest.Start(t, redistest.Options{})
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, d := startLogging(t, writer, "REDIS_URL="+redis.URL(), "PERDURE_DATA_DIR="+t.TempDir(), "PERDURE_DRAIN=-1")
+	writer.Close()
+	d.create(`{"userId":"ada"}`)
+	reader.Close()
+	if err := redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		d.create(`{"userId":"ada"}`)
+	}
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
 	}
 }

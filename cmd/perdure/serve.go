@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os/signal"
 	"sync"
 	"syscall"
 
@@ -24,7 +25,7 @@ func (a *app) serve() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve sessions by gRPC, gRPC-Web and HTTP/JSON",
 		Long: `Serve sessions by gRPC, gRPC-Web and HTTP/JSON on one port, until it is told
-to stop by SIGINT or SIGTERM. A second signal ends it at once.
+to stop by SIGINT, SIGTERM or SIGHUP. A second signal ends it at once.
 
 It does not authenticate its callers and refuses to listen beyond loopback.
 
@@ -40,6 +41,9 @@ It does not authenticate its callers and refuses to listen beyond loopback.
 }
 
 func (a *app) runServe(ctx context.Context) (err error) {
+	// A log whose reader has gone must not end the daemon: writing fails instead.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
 	config, notes, err := a.config()
 	if err != nil {
 		return err

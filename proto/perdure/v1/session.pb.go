@@ -57,8 +57,9 @@ type Session struct {
 	Username string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
 	// At most 64 roles, of 1 to 128 bytes each.
 	Roles []string `protobuf:"bytes,4,rep,name=roles,proto3" json:"roles,omitempty"`
-	// A JSON object. Numbers are 64-bit floating point here: keep integers above
-	// 2^53 in strings.
+	// A JSON object. In HTTP/JSON it is what was stored, digit by digit. In the
+	// binary protocols its numbers are 64-bit floating point: where one of them is
+	// not exactly what was stored, metadata_json has the text.
 	Metadata *structpb.Struct `protobuf:"bytes,5,opt,name=metadata,proto3" json:"metadata,omitempty"`
 	// When the session was created. A refresh does not change it.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
@@ -67,7 +68,10 @@ type Session struct {
 	// When the session was last touched. It never goes back.
 	LastAccessedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_accessed_at,json=lastAccessedAt,proto3" json:"last_accessed_at,omitempty"`
 	// 24 hex digits that change with every write but a touch.
-	Version       string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
+	// The metadata as JSON text, where 64-bit floating point would change a number
+	// of it; else empty. Not used in HTTP/JSON, where metadata is exact.
+	MetadataJson  string `protobuf:"bytes,10,opt,name=metadata_json,json=metadataJson,proto3" json:"metadata_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -165,6 +169,13 @@ func (x *Session) GetVersion() string {
 	return ""
 }
 
+func (x *Session) GetMetadataJson() string {
+	if x != nil {
+		return x.MetadataJson
+	}
+	return ""
+}
+
 // CreateSessionRequest is what a new session is made of.
 type CreateSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -181,7 +192,11 @@ type CreateSessionRequest struct {
 	// Defaults to the server's REDIS_SESSION_TTL, 24 hours unless set.
 	TtlSeconds *int64 `protobuf:"varint,5,opt,name=ttl_seconds,json=ttlSeconds,proto3,oneof" json:"ttl_seconds,omitempty"`
 	// The end of the session's life, after now.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// The metadata as JSON text, for numbers that 64-bit floating point would
+	// change. Set this or metadata, not both. HTTP/JSON needs it not: metadata is
+	// exact there.
+	MetadataJson  string `protobuf:"bytes,7,opt,name=metadata_json,json=metadataJson,proto3" json:"metadata_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -256,6 +271,13 @@ func (x *CreateSessionRequest) GetExpiresAt() *timestamppb.Timestamp {
 		return x.ExpiresAt
 	}
 	return nil
+}
+
+func (x *CreateSessionRequest) GetMetadataJson() string {
+	if x != nil {
+		return x.MetadataJson
+	}
+	return ""
 }
 
 // CreateSessionResponse answers CreateSession.
@@ -526,8 +548,10 @@ type UpdateSessionRequest struct {
 	// the call ends with aborted; or with unavailable in an outage, in which others
 	// may have accepted the same version.
 	ExpectedVersion *string `protobuf:"bytes,6,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The metadata to merge as JSON text: see CreateSessionRequest.
+	MetadataJson  string `protobuf:"bytes,7,opt,name=metadata_json,json=metadataJson,proto3" json:"metadata_json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateSessionRequest) Reset() {
@@ -598,6 +622,13 @@ func (x *UpdateSessionRequest) GetExpiresAt() *timestamppb.Timestamp {
 func (x *UpdateSessionRequest) GetExpectedVersion() string {
 	if x != nil && x.ExpectedVersion != nil {
 		return *x.ExpectedVersion
+	}
+	return ""
+}
+
+func (x *UpdateSessionRequest) GetMetadataJson() string {
+	if x != nil {
+		return x.MetadataJson
 	}
 	return ""
 }
@@ -1522,7 +1553,7 @@ var File_perdure_v1_session_proto protoreflect.FileDescriptor
 const file_perdure_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"\x18perdure/v1/session.proto\x12\n" +
-	"perdure.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xef\x02\n" +
+	"perdure.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x03\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x1a\n" +
@@ -1534,7 +1565,9 @@ const file_perdure_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12D\n" +
 	"\x10last_accessed_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0elastAccessedAt\x12\x18\n" +
-	"\aversion\x18\t \x01(\tR\aversion\"\x87\x02\n" +
+	"\aversion\x18\t \x01(\tR\aversion\x12#\n" +
+	"\rmetadata_json\x18\n" +
+	" \x01(\tR\fmetadataJson\"\xac\x02\n" +
 	"\x14CreateSessionRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x14\n" +
@@ -1543,7 +1576,8 @@ const file_perdure_v1_session_proto_rawDesc = "" +
 	"\vttl_seconds\x18\x05 \x01(\x03H\x00R\n" +
 	"ttlSeconds\x88\x01\x01\x129\n" +
 	"\n" +
-	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\x0e\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12#\n" +
+	"\rmetadata_json\x18\a \x01(\tR\fmetadataJsonB\x0e\n" +
 	"\f_ttl_seconds\"F\n" +
 	"\x15CreateSessionResponse\x12-\n" +
 	"\asession\x18\x01 \x01(\v2\x13.perdure.v1.SessionR\asession\"#\n" +
@@ -1558,7 +1592,7 @@ const file_perdure_v1_session_proto_rawDesc = "" +
 	"\tnot_found\x18\x02 \x03(\tR\bnotFound\x12\x1e\n" +
 	"\n" +
 	"unreadable\x18\x03 \x03(\tR\n" +
-	"unreadable\"\xbb\x02\n" +
+	"unreadable\"\xe0\x02\n" +
 	"\x14UpdateSessionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\busername\x18\x02 \x01(\tH\x00R\busername\x88\x01\x01\x120\n" +
@@ -1566,7 +1600,8 @@ const file_perdure_v1_session_proto_rawDesc = "" +
 	"\bmetadata\x18\x04 \x01(\v2\x17.google.protobuf.StructR\bmetadata\x129\n" +
 	"\n" +
 	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12.\n" +
-	"\x10expected_version\x18\x06 \x01(\tH\x01R\x0fexpectedVersion\x88\x01\x01B\v\n" +
+	"\x10expected_version\x18\x06 \x01(\tH\x01R\x0fexpectedVersion\x88\x01\x01\x12#\n" +
+	"\rmetadata_json\x18\a \x01(\tR\fmetadataJsonB\v\n" +
 	"\t_usernameB\x13\n" +
 	"\x11_expected_version\"F\n" +
 	"\x15UpdateSessionResponse\x12-\n" +
