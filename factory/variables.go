@@ -39,7 +39,7 @@ func Variables() []Variable {
 		{"PERDURE_MIRROR", "auto", "auto, seen or full", "kept for an outage: those seen; full: all; auto: all if they fit"},
 		{"PERDURE_OUTAGE", "serve", "serve, read-only or refuse", "what is done in an outage: serve, read-only or refuse"},
 		{"PERDURE_OUTAGE_MAX_AGE", "0", "a duration from 1s, or 0 for no bound", "how old what is served in an outage may be"},
-		{"PERDURE_OUTAGE_MAX_DOWNTIME", "5m", "a duration from 1s", "after a longer stop, a start in an outage does not serve what it kept"},
+		{"PERDURE_OUTAGE_MAX_DOWNTIME", "5m", "a duration from 1s", "after a longer stop, a start in an outage serves nothing kept"},
 		{"PERDURE_DATA_LOSS", "re-seed", "re-seed or re-login", "if Redis comes back empty: fill it; re-login: have people log in"},
 
 		{"REDIS_SESSION_TTL", "86400", "a duration from 1s", "life of a session that asks for none"},
