@@ -36,20 +36,21 @@ func (s *stage) followed(ctx context.Context, c *checker, history []Op, patience
 }
 
 // unannounced is what the member was not told of; whole is false where it missed a
-// stretch of the feed, and knows.
+// stretch of the feed and knows, or was started anew.
 func (m *member) unannounced(history []Op) (missing []string, whole bool) {
 	m.changes.Lock()
 	list := m.changes.list
 	m.changes.Unlock()
 	told := map[string]heard{}
 	for i := range list {
-		if list[i].Gap {
+		if list[i].Gap || list[i].Began && i > 0 {
 			return nil, false
 		}
-		c := &list[i].Change
-		h := told[c.ID]
-		h.any, h.end = true, h.end || c.Kind == perdure.Deleted || c.Kind == perdure.Expired
-		told[c.ID] = h
+		for _, c := range list[i].Changes {
+			h := told[c.ID]
+			h.any, h.end = true, h.end || c.Kind == perdure.Deleted || c.Kind == perdure.Expired
+			told[c.ID] = h
+		}
 	}
 	for i := range history {
 		op := &history[i]
@@ -60,5 +61,5 @@ func (m *member) unannounced(history []Op) (missing []string, whole bool) {
 			missing = append(missing, fmt.Sprintf("%s of %s through %d", op.Kind, op.ID, op.Node))
 		}
 	}
-	return missing, len(list) > 0
+	return missing, true
 }

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"sync"
 
-	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
 )
 
@@ -34,7 +33,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		encoder.Encode(p) // a parent that is gone takes this process with it
 	}
 	s.notify = func(state failover.State) { send(Reply{Kind: Shifted, State: string(state)}) }
-	s.follow = func(change perdure.Change, gap bool) { send(Reply{Kind: Followed, Change: &followed{change, gap}}) }
+	s.follow = func(f followed) { send(Reply{Kind: Followed, Followed: &f}) }
 	v, err := openService(ctx, s)
 	if err != nil {
 		send(Reply{Kind: stopped, Error: err.Error()})
@@ -57,7 +56,7 @@ type child struct {
 	command *exec.Cmd
 	in      io.WriteCloser
 	notify  func(state failover.State)
-	follow  func(change perdure.Change, gap bool)
+	follow  func(f followed)
 
 	mu      sync.Mutex
 	encoder *json.Encoder
@@ -117,7 +116,7 @@ func (c *child) listen(decoder *json.Decoder, ready chan<- Reply) {
 		case Shifted:
 			c.notify(failover.State(p.State))
 		case Followed:
-			c.follow(p.Change.Change, p.Change.Gap)
+			c.follow(*p.Followed)
 		default:
 			c.mu.Lock()
 			c.waiting[p.Number] <- p

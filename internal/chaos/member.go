@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/internal/faultproxy"
 )
@@ -165,10 +164,17 @@ func (m *member) shifted(state failover.State) {
 	m.shifts.list = append(m.shifts.list, shift{at: time.Now(), state: state})
 }
 
-func (m *member) followed(c perdure.Change, gap bool) {
+func (m *member) followed(f followed) {
 	m.changes.Lock()
 	defer m.changes.Unlock()
-	m.changes.list = append(m.changes.list, followed{c, gap})
+	m.changes.list = append(m.changes.list, f)
+}
+
+// watches reports whether the process has begun to watch.
+func (m *member) watches() bool {
+	m.changes.Lock()
+	defer m.changes.Unlock()
+	return len(m.changes.list) > 0
 }
 
 // degradedAfter is how long after t the process was first degraded, before end.

@@ -56,13 +56,14 @@ type Reply struct {
 	Refused  int64          `json:"refused,omitempty"` // records that no merge could take
 	Why      Reason         `json:"why,omitempty"`     // it was unavailable
 	Error    string         `json:"error,omitempty"`
-	Change   *followed      `json:"change,omitempty"`
+	Followed *followed      `json:"followed,omitempty"`
 }
 
-// followed is a change that was watched, or a gap before those to come.
+// followed is what a process that watches was told.
 type followed struct {
-	Change perdure.Change
-	Gap    bool
+	Began   bool // from here on nothing is missed
+	Gap     bool // some changes before these were missed
+	Changes []perdure.Change
 }
 
 // Outcome is how a request ended.

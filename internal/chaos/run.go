@@ -94,7 +94,7 @@ func Run(ctx context.Context, cell *Cell, options Options) (r Result) {
 		return r
 	}
 	defer func() { r.Err = errors.Join(r.Err, s.close()) }()
-	if r.Err = s.await(ctx, o.Patience); r.Err != nil {
+	if r.Err = errors.Join(s.await(ctx, o.Patience), s.awaitWatchers(ctx)); r.Err != nil {
 		return r
 	}
 	r.Err = s.play(ctx, &o)

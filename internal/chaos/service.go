@@ -33,7 +33,7 @@ type settings struct {
 	wrap   func(front perdure.Backend) perdure.Backend
 	plant  func(q Request, do func(Request) Reply) Reply
 	notify func(state failover.State)
-	follow func(c perdure.Change, gap bool)
+	follow func(f followed)
 	bare   bool // no failover
 }
 
@@ -118,15 +118,12 @@ func (v *service) watch(ctx context.Context) {
 	cursor := perdure.FromNow
 	for ctx.Err() == nil {
 		for batch, err := range v.store.Watch(ctx, cursor) {
-			if gap := errors.Is(err, perdure.ErrFeedGap); err == nil || gap {
-				cursor = batch.Next
-				if gap {
-					v.settings.follow(perdure.Change{}, true)
-				}
+			gap := errors.Is(err, perdure.ErrFeedGap)
+			if err != nil && !gap {
+				break
 			}
-			for _, c := range batch.Changes {
-				v.settings.follow(c, false)
-			}
+			v.settings.follow(followed{Began: cursor == perdure.FromNow, Gap: gap, Changes: batch.Changes})
+			cursor = batch.Next
 		}
 		select {
 		case <-ctx.Done():

@@ -231,6 +231,16 @@ func (s *stage) awaitAll(ctx context.Context, members []*member, patience time.D
 	}
 }
 
+// awaitWatchers returns when all members watch.
+func (s *stage) awaitWatchers(ctx context.Context) error {
+	for _, m := range s.members {
+		for !m.watches() && ctx.Err() == nil {
+			s.pass(ctx, time.Millisecond)
+		}
+	}
+	return ctx.Err()
+}
+
 // history is all that was asked while the fault came and went.
 func (s *stage) history() []Op {
 	all := s.probes
