@@ -150,6 +150,9 @@ func (c *checker) meanwhile(l *life, op *Op) {
 	if op.Start.Before(l.born.End) || l.touchedByRemoval(op.End, op) || !c.earliest(l, op, op.End).Add(-skew-clockGrain).After(op.End) {
 		return
 	}
+	if op.Kind == List && !c.binds(l.born, op) {
+		return // a login that only the process which took it can know of yet
+	}
 	if c.bound.NotFound {
 		v.Bounded++
 		return
@@ -171,7 +174,7 @@ func (c *checker) tooOld(l *life, op *Op) bool {
 // process that made it at once, others while all was well, or is again. That a
 // logout under an earlier id ends a session too may be found out later.
 func (c *checker) binds(removal, op *Op) bool {
-	if removal.Node == op.Node && (removal.Kind == Revoke || removal.ID == op.ID) {
+	if removal.Node == op.Node && (removal.Kind == Revoke || removal.ID == op.ID || removal.Reply.ID == op.ID) {
 		return true
 	}
 	calm := op.End.Before(c.struck) || removal.Start.After(c.settled)

@@ -9,16 +9,18 @@ import (
 
 // checker is one for what was played.
 func (s *stage) checker(settling time.Duration) *checker {
+	noticed := func(node int) time.Time {
+		if after, ok := s.members[node].degradedAfter(s.struck, s.settled); ok {
+			return s.struck.Add(after)
+		}
+		return time.Time{}
+	}
 	return &checker{
 		bound: s.cell.Bound, idle: s.cell.Tuning.IdleTimeout, maxAge: s.cell.Tuning.MaxAge, settling: settling,
-		apart: s.cell.Fault.apart, reachable: s.cell.Fault.reachable,
-		struck: s.struck, mended: s.mended, settled: s.settled,
-		noticed: func(node int) time.Time {
-			if after, ok := s.members[node].degradedAfter(s.struck, s.settled); ok {
-				return s.struck.Add(after)
-			}
-			return time.Time{}
-		},
+		apart:     func(node int) bool { return s.cell.Fault.apart(node) || !noticed(node).IsZero() },
+		reachable: s.cell.Fault.reachable,
+		struck:    s.struck, mended: s.mended, settled: s.settled,
+		noticed: noticed,
 	}
 }
 
