@@ -25,7 +25,7 @@ var planted = []control{
 		caught: func(r *Result) int { return r.Expired }, change: plants(staleCopies),
 	},
 	{
-		name: "a copy outlives a gap in the feed", cell: "feed-gap/logout-races-touch/single/default",
+		name: "a copy outlives a gap in the feed", cell: "feed-gap/logout-races-touch/single/full",
 		caught: resurrected, change: plants(staleCopies),
 	},
 	{

@@ -3,12 +3,12 @@ package chaos
 import (
 	"time"
 
+	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/internal/faultproxy"
 )
 
 const (
 	wrongAtTimes = "a clock was wrong in the outage: which came first, a login or a revocation of all, is open within that"
-	ownClock     = "a process whose clock is behind cannot know by itself that a session is over"
 )
 
 // pair is a cell of two processes with everything at its default.
@@ -55,14 +55,17 @@ func endCells() []Cell {
 		{Name: "kill-restart", run: crash, everyone: true},
 		{Name: "feed-gap", run: trimFeeds, connected: true},
 	} {
-		cells = append(cells, pair(f, "changing-ends"))
-		c := pair(f, "idle")
-		c.Tuning.IdleTimeout = 2 * time.Second
-		cells = append(cells, c)
+		ends, idle := pair(f, "changing-ends"), pair(f, "idle")
+		idle.Tuning.IdleTimeout = 2 * time.Second
+		if f.Name == "feed-gap" { // it matters to who follows the feed
+			ends.Mirror, idle.Mirror = failover.MirrorFull, failover.MirrorFull
+		}
+		cells = append(cells, ends, idle)
 	}
 	stopped := pair(Fault{Name: "perdure-stopped", run: halt, connected: true}, "changing-ends")
 	stopped.Children = true
 	gap := pair(Fault{Name: "feed-gap", run: trimFeeds, connected: true}, "logout-races-touch")
+	gap.Mirror = failover.MirrorFull
 	return append(cells, stopped, gap)
 }
 
