@@ -2,20 +2,22 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
-// trimFeeds has every feed lose what it holds, again and again: whoever reads them has
-// gaps.
+// trimFeeds stops the first process, and has every feed lose what it holds before it
+// goes on: it has a gap.
 func trimFeeds(ctx context.Context, s *stage) error {
 	const trim = "for _, k in ipairs(redis.call('KEYS', '*:f')) do redis.call('XTRIM', k, 'MAXLEN', 0) end"
-	return s.holdDoing(ctx, 50*time.Millisecond, func() error {
-		_, err := s.site.single.Do("EVAL", trim, "0")
+	if err := s.strike(func() error { return s.members[0].pause(true) }); err != nil {
 		return err
-	})
+	}
+	s.hold(ctx)
+	_, err := s.site.single.Do("EVAL", trim, "0")
+	return errors.Join(err, s.members[0].pause(false))
 }
 
 // maxClients has the server take no further connection, and ends those that there are.

@@ -59,13 +59,14 @@ func endCells() []Cell {
 		idle.Tuning.IdleTimeout = 2 * time.Second
 		if f.Name == "feed-gap" { // it matters to who follows the feed
 			ends.Mirror, idle.Mirror = failover.MirrorFull, failover.MirrorFull
+			ends.Children, idle.Children = true, true
 		}
 		cells = append(cells, ends, idle)
 	}
 	stopped := pair(Fault{Name: "perdure-stopped", run: halt, connected: true}, "changing-ends")
 	stopped.Children = true
 	gap := pair(Fault{Name: "feed-gap", run: trimFeeds, connected: true}, "logout-races-touch")
-	gap.Mirror = failover.MirrorFull
+	gap.Mirror, gap.Children = failover.MirrorFull, true
 	return append(cells, stopped, gap)
 }
 
