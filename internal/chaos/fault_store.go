@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // trimFeeds stops the first process, and has every feed lose what it holds before it
@@ -85,13 +86,23 @@ func onLivingShards(id string) bool {
 // takes a while to fill it again.
 func fillSlowly(sessions int) func(context.Context, *stage) error {
 	return func(ctx context.Context, s *stage) error {
-		for i := range sessions {
-			op := s.members[i%len(s.members)].do(ctx, Request{Kind: Create, User: fmt.Sprint("lasting", i%500)})
-			if op.begins() {
-				s.pool.addOld(op.Reply.ID)
-			}
-			s.probes = append(s.probes, op)
+		const parallel = 16
+		made := make([]Op, sessions)
+		var makers sync.WaitGroup
+		for lane := range parallel {
+			makers.Go(func() {
+				for i := lane; i < sessions; i += parallel {
+					made[i] = s.members[i%len(s.members)].do(ctx, Request{Kind: Create, User: fmt.Sprint("lasting", i%500)})
+				}
+			})
 		}
+		makers.Wait()
+		for i := range made {
+			if made[i].begins() {
+				s.pool.addOld(made[i].Reply.ID)
+			}
+		}
+		s.probes = append(s.probes, made...)
 		return crashEmpty(ctx, s)
 	}
 }

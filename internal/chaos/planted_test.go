@@ -42,7 +42,7 @@ var planted = []control{
 		caught: func(r *Result) int { return r.NotFound }, change: plants(func() plant { return knowsBetter(Validate) }),
 	},
 	{
-		name: "what is on its way back is called not found", cell: "empty-and-slow-to-fill/logout-races-touch/single/default",
+		name: "what is on its way back is called not found", cell: "empty-and-slow-to-fill/login-storm/single/default",
 		caught: func(r *Result) int { return r.NotFound },
 		change: func(c *Cell) { c.Fault.run, c.plant = fillSlowly(200), knowsBetter(Read) },
 	},

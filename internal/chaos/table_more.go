@@ -80,8 +80,8 @@ func storeCells() []Cell {
 		full.Tuning.MaxJournalBytes = 64 << 10
 		cells = append(cells, full, pair(Fault{Name: "maxclients", run: maxClients, everyone: true}, w))
 	}
-	slow := pair(Fault{Name: "empty-and-slow-to-fill", run: fillSlowly(1500), everyone: true}, "logout-races-touch")
-	slow.Tuning.RecoveryRate = 50
+	slow := pair(Fault{Name: "empty-and-slow-to-fill", run: fillSlowly(16_000), everyone: true}, "login-storm")
+	slow.Tuning.RecoveryRate = 400 // so that filling takes the better part of a minute
 	return append(cells, old, slow)
 }
 
