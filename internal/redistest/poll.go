@@ -10,7 +10,7 @@ import (
 const (
 	pollInterval = 5 * time.Millisecond
 	startTimeout = 60 * time.Second // of one server
-	fleetTimeout = 2 * time.Minute // of many, and of what they agree on
+	fleetTimeout = 2 * time.Minute  // of many, and of what they agree on
 )
 
 // finalError is a condition that no waiting will bring about.
