@@ -13,14 +13,14 @@ import (
 type Options struct {
 	Seed uint64
 	// Before, Fault and After are how long clients work before the fault, while
-	// it lasts, and when all is well again. Default to 1, 2.5 and 0.5 seconds.
+	// it lasts, and when all is well again. Default to 1, 3 and 0.5 seconds.
 	Before, Fault, After time.Duration
 	// Work is how many requests each process has to answer well during the fault,
 	// once everybody who has to has noticed it: the fault lasts until then. Defaults
 	// to 100.
 	Work int
 	// Clients is how many there are, spread over the processes, and Pace how
-	// often each makes a request. Default to 12 and 4 milliseconds.
+	// often each makes a request. Default to 16 and 4 milliseconds.
 	Clients int
 	Pace    time.Duration
 	// Patience is how long a recovery may take, and noticing a fault. Defaults to 2
@@ -40,11 +40,11 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	setDefault(&o.Before, time.Second)
-	setDefault(&o.Fault, 2500*time.Millisecond)
+	setDefault(&o.Fault, 3*time.Second)
 	setDefault(&o.After, 500*time.Millisecond)
 	setDefault(&o.Work, 100)
 	setDefault(&o.Settling, 500*time.Millisecond)
-	setDefault(&o.Clients, 12)
+	setDefault(&o.Clients, 16)
 	setDefault(&o.Pace, 4*time.Millisecond)
 	setDefault(&o.Patience, 2*time.Minute)
 	setDefault(&o.Answer, 15*time.Second)
