@@ -92,7 +92,7 @@ func TestTheSuiteCatchesBugs(t *testing.T) {
 			}
 			control.change(&cell)
 			o := Options{Seed: 3, Before: 500 * time.Millisecond, Fault: 500 * time.Millisecond, Work: 400, Pace: 15 * time.Millisecond,
-				Patience: time.Minute, Answer: 5 * time.Second, Settling: time.Minute}
+				Patience: 5 * time.Minute, Answer: 5 * time.Second, Settling: time.Minute}
 			if control.options != nil {
 				control.options(&o)
 			}
