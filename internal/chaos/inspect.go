@@ -40,7 +40,14 @@ func (s *stage) inspect(ctx context.Context, c *checker, history []Op, patience 
 		}
 	}
 	deadline := time.Now().Add(patience)
-	finals := s.askAll(ctx, requests, deadline)
+	awaited := c.awaited(history, deadline)
+	until := func(q Request) time.Time {
+		if q.Kind == List || awaited[q.ID] {
+			return deadline
+		}
+		return time.Time{} // it may be over: whatever is said of it now will do
+	}
+	finals := s.askAll(ctx, requests, until)
 	for {
 		late := c.late(history, finals)
 		if len(late) == 0 || time.Now().After(deadline) || ctx.Err() != nil {
@@ -49,13 +56,23 @@ func (s *stage) inspect(ctx context.Context, c *checker, history []Op, patience 
 		s.pass(ctx, 100*time.Millisecond)
 		finals = slices.DeleteFunc(finals, func(op Op) bool { return late[op.Request] })
 		for q := range late {
-			finals = append(finals, s.askAll(ctx, []Request{q}, deadline)...)
+			finals = append(finals, s.askAll(ctx, []Request{q}, until)...)
 		}
 	}
 }
 
-// askAll makes requests of every member until they are answered.
-func (s *stage) askAll(ctx context.Context, requests []Request, deadline time.Time) (all []Op) {
+// awaited are the sessions that are there for certain, at least until t.
+func (c *checker) awaited(history []Op, t time.Time) map[string]bool {
+	there := map[string]bool{}
+	now := &Op{Start: time.Now()}
+	for id, l := range lives(history, nil, c.bound, c.idle) {
+		there[id] = len(l.removals) == 0 && c.earliest(l, now, t).After(t)
+	}
+	return there
+}
+
+// askAll makes requests of every member until they are answered, or it is too late.
+func (s *stage) askAll(ctx context.Context, requests []Request, until func(Request) time.Time) (all []Op) {
 	results := make([][]Op, len(s.members))
 	var readers sync.WaitGroup
 	for i, m := range s.members {
@@ -64,7 +81,7 @@ func (s *stage) askAll(ctx context.Context, requests []Request, deadline time.Ti
 		for lane := range parallel {
 			readers.Go(func() {
 				for j := lane; j < len(requests); j += parallel {
-					results[i][j] = s.answer(ctx, m, requests[j], deadline)
+					results[i][j] = s.answer(ctx, m, requests[j], until(requests[j]))
 				}
 			})
 		}
