@@ -21,6 +21,7 @@ const (
 	Unreachable   Reason = "the connection to Redis failed"
 	RefusedThere  Reason = "Redis refused it"
 	ProcessDown   Reason = "the perdure process was down"
+	NotTold       Reason = "the RPC does not say why"
 	OtherwiseGone Reason = "other"
 )
 
@@ -34,8 +35,6 @@ var signs = []struct {
 	{"may not be all", NotWhole},
 	{"a list of all sessions", NotWhole},
 	{"older than the policy", TooOld},
-	{"does not know whether", Undecided},
-	{"cannot know", Undecided},
 	{"being merged", Merging},
 	{"oldest entry of the journal", JournalFull},
 	{"it is full", JournalFull},
@@ -47,6 +46,7 @@ var signs = []struct {
 	{"redis says", RefusedThere},
 	{"no node of the Cluster", RefusedThere},
 	{"part of the Cluster", RefusedThere},
+	{"the session store cannot answer now", NotTold},
 }
 
 // classify says why a call ended with the error. The last of its reasons is what
