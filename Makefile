@@ -25,7 +25,7 @@ fuzz: ## every fuzz target in turn, FUZZTIME each (10s by default)
 bench: ## perdure beside its peers, in one run, as a table of ratios
 	cd benchmarks && go run .
 
-chaos: ## every outage that is played against failover, into docs/chaos.md (about 12 minutes)
+chaos: ## every outage that is played against failover, into docs/chaos.md (about 25 minutes)
 	go run ./cmd/chaos -out docs/chaos.md
 
 demo: ## an outage of Redis on this machine, with two daemons (needs redis-server and curl)

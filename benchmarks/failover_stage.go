@@ -44,7 +44,7 @@ func openGuarded(ctx context.Context, url string) (g guarded, err error) {
 		Open: func(ctx context.Context) (perdure.Backend, error) {
 			return redis.Open(ctx, redis.Options{URL: url, TimeoutAll: true})
 		},
-		Dir: g.dir, RetryDelay: 100 * time.Millisecond,
+		Dir: g.dir,
 	})
 	if err != nil {
 		return g, err

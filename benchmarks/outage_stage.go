@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -32,6 +33,7 @@ func newOutageStage(o options) *outageStage { return &outageStage{options: o} }
 func (s *outageStage) trials() []trial {
 	return []trial{
 		{name: "Outage: noticed", run: s.noticed},
+		{name: "Outage: over", run: s.over},
 		{name: "Outage: Get", run: s.get},
 		{name: "Outage: recovery", run: s.recovery},
 	}
@@ -100,6 +102,65 @@ func (s *outageStage) noticed(ctx context.Context) (findings, error) {
 		})
 	}
 	return found, nil
+}
+
+// over is how long after the server's return an outage of a second is over for every
+// process, with callers all the time.
+func (s *outageStage) over(ctx context.Context) (found findings, err error) {
+	other, err := openGuarded(ctx, s.server.URL())
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, other.close()) }()
+	if _, err := other.await(ctx, failover.Healthy); err != nil {
+		return found, err
+	}
+	var took []float64
+	for range s.options.rounds {
+		one, err := s.outageOfASecond(ctx, s.guarded, other)
+		if err != nil {
+			return found, err
+		}
+		took = append(took, millis(one))
+	}
+	spread := spreadOf(took)
+	found.rows = append(found.rows, row{
+		Operation: "Outage of a second: over for two processes after", Perdure: figure{"median", spread.Median, unitMillis}, Ratio: spread, Target: target{Most: 5000},
+	})
+	return found, nil
+}
+
+func (s *outageStage) outageOfASecond(ctx context.Context, processes ...guarded) (took time.Duration, err error) {
+	if err := s.server.Kill(); err != nil {
+		return 0, err
+	}
+	callers, leave := context.WithCancel(ctx)
+	var calling sync.WaitGroup
+	for _, g := range processes {
+		calling.Go(func() {
+			for callers.Err() == nil {
+				_, _ = g.Touch(callers, s.ids[0]) // in an outage it may hold no copy
+				_ = pause(callers, 10*time.Millisecond)
+			}
+		})
+	}
+	defer calling.Wait()
+	defer leave()
+	for _, g := range processes {
+		if _, err := g.await(ctx, failover.Degraded); err != nil {
+			return 0, err
+		}
+	}
+	if err := errors.Join(pause(ctx, time.Second), s.server.Restart(ctx)); err != nil {
+		return 0, err
+	}
+	back := time.Now()
+	for _, g := range processes {
+		if _, err := g.await(ctx, failover.Healthy); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(back), nil
 }
 
 // get reads in an outage.

@@ -111,6 +111,9 @@ func startNode(t *testing.T, shared perdure.Backend, options failover.Options) *
 		return c, c.err()
 	}
 	options.RetryDelay = 10 * time.Millisecond
+	if options.ProbeTimeout == 0 {
+		options.ProbeTimeout = time.Minute // a busy machine is no outage
+	}
 	if options.HealthCheckInterval == 0 {
 		options.HealthCheckInterval = 20 * time.Millisecond
 	}

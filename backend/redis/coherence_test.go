@@ -88,7 +88,7 @@ func TestADeleteReachesOtherProcesses(t *testing.T) {
 			if got.Kind == perdure.KindTombstone {
 				break
 			}
-			if time.Since(start) > 10*time.Second {
+			if time.Since(start) > time.Minute {
 				t.Fatal("it is still there")
 			}
 		}
@@ -109,7 +109,7 @@ func TestALostConnectionEmptiesTheNearCache(t *testing.T) {
 	}
 	warm(t, b, r.ID)
 	proxy.Refuse()
-	for deadline := time.Now().Add(20 * time.Second); b.near.has(r.ID); {
+	for deadline := time.Now().Add(time.Minute); b.near.has(r.ID); {
 		if time.Now().After(deadline) {
 			t.Fatal("the near cache outlives the connection")
 		}
@@ -143,7 +143,7 @@ func TestASilentConnectionEmptiesTheNearCache(t *testing.T) {
 	proxy.Blackhole(faultproxy.Both)
 	start := time.Now()
 	for b.near.has(r.ID) {
-		if time.Since(start) > 20*time.Second {
+		if time.Since(start) > time.Minute {
 			t.Fatal("the near cache outlives the silence")
 		}
 	}
@@ -158,7 +158,7 @@ func TestFlushedServersEmptyTheNearCache(t *testing.T) {
 	}
 	warm(t, b, r.ID)
 	flush(t, server)
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		got, err := b.Get(t.Context(), r.ID)
 		if err != nil {
 			t.Fatal(err)

@@ -148,7 +148,7 @@ func TestAListFollowsOtherProcesses(t *testing.T) {
 func awaitList(t *testing.T, b *Backend, user perdure.UserKey, right func(ids []string) bool) {
 	t.Helper()
 	last := ""
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		ids := sessionsOf(t, b, user)
 		if right(ids) {
 			return

@@ -147,7 +147,7 @@ func TestADaemonThatHangs(t *testing.T) {
 	}))
 	defer daemon.Close()
 	defer close(hang)
-	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL, Timeout: 50 * time.Millisecond})
+	b, err := remote.Open(t.Context(), remote.Options{URL: daemon.URL, Timeout: 3 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,9 +80,7 @@ func (c *command) run(ctx context.Context) (failed int, err error) {
 	}
 	report.Took = time.Since(began)
 	sum := report.Sum()
-	fmt.Printf("%d cells, %d operations, %d acknowledged, %d unknown: %d lost, %d resurrected, %d lost updates, %d not found, %d others; %d cells failed, in %s\n",
-		len(report.Results), sum.Operations, sum.Acknowledged, sum.Unknown, sum.Lost, sum.Resurrected, sum.LostUpdates, sum.NotFound,
-		sum.Expired+sum.Future, report.Failed(), report.Took.Round(time.Second))
+	fmt.Printf("%d cells, %s; %d cells failed, in %s\n", len(report.Results), sum.Line(), report.Failed(), report.Took.Round(time.Second))
 	return report.Failed(), c.write(&report)
 }
 

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -13,17 +14,18 @@ type Cell struct {
 	Fault    Fault
 	Workload Workload
 	Topology Topology
-	Mirror   failover.Mirror
-	Members  int  // perdure processes
-	Children bool // the first is a process of its own, which can be killed
+	Mirror   failover.Mirror // empty: the default
+	Tuning   Tuning          // what the cell is about, where that is a setting
+	Members  int             // perdure processes
+	Children bool            // the first is a process of its own, which can be killed
 	// Bound is what is not promised here: see Bound.
 	Bound Bound
 
 	// What the negative controls change.
-	wrap         func(*site) func(front perdure.Backend) perdure.Backend
-	afterKill    func(*member) error
-	maxClockSkew time.Duration
-	bareOthers   bool // only the first process fails over: the others' mirrors would heal the bug
+	wrap       func(*site) func(front perdure.Backend) perdure.Backend
+	plant      func(q Request, do func(Request) Reply) Reply
+	afterKill  func(*member) error
+	bareOthers bool // only the first process fails over: the others' mirrors would heal the bug
 }
 
 // Bound is where the promise ends in a cell. What falls under it is counted by
@@ -40,6 +42,6 @@ type Bound struct {
 
 // Name is unique in a table, and what -run selects by.
 func (c *Cell) Name() string {
-	parts := []string{c.Fault.Name, c.Workload.Name, string(c.Topology), string(c.Mirror)}
+	parts := []string{c.Fault.Name, c.Workload.Name, string(c.Topology), cmp.Or(string(c.Mirror), "default")}
 	return strings.Join(parts, "/")
 }

@@ -33,6 +33,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		encoder.Encode(p) // a parent that is gone takes this process with it
 	}
 	s.notify = func(state failover.State) { send(Reply{Kind: Shifted, State: string(state)}) }
+	s.follow = func(f followed) { send(Reply{Kind: Followed, Followed: &f}) }
 	v, err := openService(ctx, s)
 	if err != nil {
 		send(Reply{Kind: stopped, Error: err.Error()})
@@ -55,6 +56,7 @@ type child struct {
 	command *exec.Cmd
 	in      io.WriteCloser
 	notify  func(state failover.State)
+	follow  func(f followed)
 
 	mu      sync.Mutex
 	encoder *json.Encoder
@@ -69,7 +71,7 @@ func startChild(s settings) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &child{command: exec.Command(self), notify: s.notify, waiting: map[int64]chan Reply{}, ended: make(chan struct{})}
+	c := &child{command: exec.Command(self), notify: s.notify, follow: s.follow, waiting: map[int64]chan Reply{}, ended: make(chan struct{})}
 	c.command.Env = append(os.Environ(), ChildVariable+"=1")
 	c.command.Stderr = os.Stderr
 	c.command.SysProcAttr = dieWithParent()
@@ -113,6 +115,8 @@ func (c *child) listen(decoder *json.Decoder, ready chan<- Reply) {
 			ready <- p
 		case Shifted:
 			c.notify(failover.State(p.State))
+		case Followed:
+			c.follow(*p.Followed)
 		default:
 			c.mu.Lock()
 			c.waiting[p.Number] <- p
@@ -131,7 +135,7 @@ func (c *child) listen(decoder *json.Decoder, ready chan<- Reply) {
 
 // do asks the child. One that dies leaves the outcome unknown.
 func (c *child) do(_ context.Context, q Request) Reply {
-	gone := Reply{Kind: q.Kind, Outcome: Unknown, Error: "the process is gone"}
+	gone := Reply{Kind: q.Kind, Outcome: Unknown, Why: ProcessDown, Error: "the process is gone"}
 	reply := make(chan Reply, 1)
 	c.mu.Lock()
 	if c.dead {
@@ -151,6 +155,10 @@ func (c *child) do(_ context.Context, q Request) Reply {
 	}
 	return gone
 }
+
+// pause stops the child as SIGSTOP does, and resume lets it go on.
+func (c *child) pause() error  { return stopProcess(c.command.Process) }
+func (c *child) resume() error { return continueProcess(c.command.Process) }
 
 // kill ends the child as a crash does.
 func (c *child) kill() error {

@@ -18,9 +18,15 @@ type Fault struct {
 	// everyone is set where every process must notice an outage, and first
 	// where the first one must.
 	everyone, first bool
-	// recoveryRate slows the recovery down, so that something can happen in it.
-	recoveryRate int
+	// connected is set where the others reach Redis all the time; they do where the
+	// first process must notice an outage.
+	connected bool
+	// reachable, where set, is what all processes reach all the time: sessions by id.
+	reachable func(id string) bool
 }
+
+// apart reports whether a process may be on its own while the fault lasts.
+func (f *Fault) apart(node int) bool { return node == 0 || !f.first && !f.connected }
 
 func hang(ctx context.Context, s *stage) error {
 	server := s.site.master()
@@ -185,56 +191,6 @@ func changePassword(ctx context.Context, s *stage) error {
 	return err
 }
 
-// skew sets the clock of the first process wrong and cuts it off.
-func skew(offset time.Duration) func(context.Context, *stage) error {
-	return func(ctx context.Context, s *stage) error {
-		first := s.members[0]
-		first.offset.Store(int64(offset))
-		s.pass(ctx, 500*time.Millisecond) // online with a wrong clock
-		err := cutOff(faultproxy.Both)(ctx, s)
-		s.pass(ctx, 500*time.Millisecond)
-		first.offset.Store(0)
-		return err
-	}
-}
-
-// killInOutage kills the first process while Redis is down, twice, and has it
-// read what it had acknowledged before Redis is back.
-func killInOutage(ctx context.Context, s *stage) error {
-	if err := s.strike(s.site.single.Kill); err != nil {
-		return err
-	}
-	s.hold(ctx)
-	for range 2 {
-		if err := s.crashFirst(ctx); err != nil {
-			return err
-		}
-		s.readJournalled(ctx)
-		s.pass(ctx, s.duration/4)
-	}
-	s.mended = time.Now()
-	return s.site.single.Restart(ctx)
-}
-
-// killInRecovery kills the first process some times while it merges its journal.
-func killInRecovery(ctx context.Context, s *stage) error {
-	if err := s.strike(s.site.single.Kill); err != nil {
-		return err
-	}
-	s.hold(ctx)
-	if err := s.site.single.Restart(ctx); err != nil {
-		return err
-	}
-	rng := s.random("kill")
-	for range 4 {
-		s.pass(ctx, time.Duration(200+rng.IntN(700))*time.Millisecond)
-		if err := s.crashFirst(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // again takes Redis away in the middle of the recovery, three times.
 func again(ctx context.Context, s *stage) error {
 	rng := s.random("again")
@@ -253,20 +209,6 @@ func again(ctx context.Context, s *stage) error {
 		s.pass(ctx, 300*time.Millisecond)
 	}
 	s.mended = time.Now()
-	return s.site.single.Restart(ctx)
-}
-
-// diskFull leaves the journal of the first process no room in an outage.
-func diskFull(ctx context.Context, s *stage) error {
-	const room = 1 << 20
-	if err := s.strike(s.site.single.Kill); err != nil {
-		return err
-	}
-	if p := s.members[0].do(ctx, Request{Kind: Limit, Value: room}).Reply; p.Error != "" {
-		return errors.New(p.Error)
-	}
-	s.hold(ctx)
-	s.members[0].do(ctx, Request{Kind: Limit})
 	return s.site.single.Restart(ctx)
 }
 

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"time"
 )
 
@@ -11,7 +12,9 @@ type life struct {
 	first    *Op            // the creation of the first of its chain of rotations
 	removals []*Op          // whatever may have ended it, acknowledged or not
 	updates  map[string]*Op // the last acknowledged change of each key
-	reads    []*Op          // whatever was told of it: a read, touch, update, delete or rotation
+	expiries []term         // ends that it was given
+	accesses []term         // ends by being idle, where sessions end so
+	reads    []*Op          // whatever was told of it: a read, list, touch, update, delete or rotation
 	finals   []*Op          // reads when all was well again
 }
 
@@ -20,17 +23,23 @@ type life struct {
 const clockGrain = 2 * time.Millisecond
 
 // lives sorts a history by session.
-func lives(history, finals []Op, bound Bound) map[string]*life {
+func lives(history, finals []Op, bound Bound, idle time.Duration) map[string]*life {
 	all := map[string]*life{}
 	for i := range history {
 		if op := &history[i]; op.begins() {
-			all[op.Reply.ID] = &life{id: op.Reply.ID, user: op.User, born: op, updates: map[string]*Op{}}
+			l := &life{id: op.Reply.ID, user: op.User, born: op, updates: map[string]*Op{}}
+			l.given(op, idle)
+			all[op.Reply.ID] = l
 		}
 	}
 	for _, l := range all {
 		for up := l; up != nil; up = all[up.born.ID] {
 			l.user, l.first = up.user, up.born
 		}
+	}
+	byUser := map[string][]*life{}
+	for _, l := range all {
+		byUser[l.user] = append(byUser[l.user], l)
 	}
 	revocations := map[string][]*Op{}
 	for i := range history {
@@ -39,12 +48,18 @@ func lives(history, finals []Op, bound Bound) map[string]*life {
 			revocations[op.User] = append(revocations[op.User], op)
 		}
 		if l := all[op.ID]; l != nil {
-			l.note(op, bound.NotFound)
+			l.note(op, bound.NotFound, idle)
+		}
+		for _, l := range listed(op, byUser) {
+			l.reads = append(l.reads, op.of(l))
 		}
 	}
 	for i := range finals {
 		if l := all[finals[i].ID]; l != nil {
 			l.finals = append(l.finals, &finals[i])
+		}
+		for _, l := range listed(&finals[i], byUser) {
+			l.finals = append(l.finals, finals[i].of(l))
 		}
 	}
 	for _, l := range all {
@@ -60,6 +75,32 @@ func lives(history, finals []Op, bound Bound) map[string]*life {
 		}
 	}
 	return all
+}
+
+// listed are the lives that a list which was answered is about.
+func listed(op *Op, byUser map[string][]*life) []*life {
+	if op.Kind != List || op.Reply.Outcome != Acknowledged {
+		return nil
+	}
+	return byUser[op.User]
+}
+
+// of is what a list says of one session.
+func (op *Op) of(l *life) *Op {
+	one := *op
+	one.ID, one.Reply.IDs = l.id, nil
+	one.Reply.Live = slices.Contains(op.Reply.IDs, l.id)
+	return &one
+}
+
+// given notes an end that op gave it.
+func (l *life) given(op *Op, idle time.Duration) {
+	if t, ok := op.expiry(); ok {
+		l.expiries = append(l.expiries, t)
+	}
+	if t, ok := op.access(idle); ok {
+		l.accesses = append(l.accesses, t)
+	}
 }
 
 // inherit adds what was told of a session that it comes from by rotations: what was
@@ -79,11 +120,14 @@ func (l *life) inherit(from *life) {
 
 // note adds what was told of it. Where a wrong answer of "not found" is within
 // bounds, a deletion that was answered so has promised nothing.
-func (l *life) note(op *Op, notFound bool) {
+func (l *life) note(op *Op, notFound bool, idle time.Duration) {
+	if op.Kind == Expire || op.Kind == Touch {
+		l.given(op, idle)
+	}
 	if op.Kind == Delete && op.Reply.Outcome != Refused && (op.Reply.Live || !notFound) {
 		l.removals = append(l.removals, op)
 	}
-	if op.Kind == Rotate && (op.Reply.Live || op.Reply.Outcome == Unknown) {
+	if op.Kind == Rotate && (op.Reply.Live || op.mayHaveHappened()) {
 		l.removals = append(l.removals, op) // of this id
 	}
 	if op.Reply.Outcome != Acknowledged {
@@ -116,14 +160,4 @@ func (l *life) touchedByRemoval(t time.Time, op *Op) bool {
 		}
 	}
 	return false
-}
-
-// expiresBefore reports whether it has, by all clocks, ended by t.
-func (l *life) expiresBefore(t time.Time, skew time.Duration) bool {
-	return l.born.Reply.Expiry.Add(skew).Before(t)
-}
-
-// expiresAfter reports whether it has, by no clock, ended by t.
-func (l *life) expiresAfter(t time.Time, skew time.Duration) bool {
-	return l.born.Reply.Expiry.Add(-skew).After(t)
 }

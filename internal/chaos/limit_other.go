@@ -2,6 +2,12 @@
 
 package chaos
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 func limitFiles(uint64) error { return errors.ErrUnsupported }
+
+func stopProcess(*os.Process) error     { return errors.ErrUnsupported }
+func continueProcess(*os.Process) error { return errors.ErrUnsupported }

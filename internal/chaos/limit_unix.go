@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"os"
 	"os/signal"
 	"syscall"
 )
@@ -20,3 +21,7 @@ func limitFiles(bytes uint64) error {
 	}
 	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
 }
+
+// stopProcess has a process do nothing, until continueProcess.
+func stopProcess(p *os.Process) error     { return p.Signal(syscall.SIGSTOP) }
+func continueProcess(p *os.Process) error { return p.Signal(syscall.SIGCONT) }

@@ -23,16 +23,23 @@ type member struct {
 	dir      string
 
 	mu     sync.RWMutex
-	server server // nil while it is down
+	server answerer // nil while it is down
+
+	answered atomic.Int64 // requests that were answered well
+	stopped  atomic.Bool  // it is stopped, and answers nothing
 
 	shifts struct {
 		sync.Mutex
 		list []shift
 	}
+	changes struct {
+		sync.Mutex
+		list []followed
+	}
 }
 
-// server is what answers requests: a service here or in a child.
-type server interface {
+// answerer is what answers requests: a service here or in a child.
+type answerer interface {
 	do(ctx context.Context, q Request) Reply
 	close() error
 }
@@ -49,12 +56,13 @@ func openMember(ctx context.Context, index int, cell *Cell, site *site, dir stri
 		return nil, err
 	}
 	m.settings = settings{
-		URL: site.url(), Dir: filepath.Join(dir, "journal"), Mirror: cell.Mirror, RecoveryRate: cell.Fault.recoveryRate,
-		Log: filepath.Join(dir, "log"), MaxClockSkew: cell.maxClockSkew,
+		URL: site.url(), Dir: filepath.Join(dir, "journal"), Log: filepath.Join(dir, "log"), Tuning: cell.Tuning,
 		now:    func() time.Time { return time.Now().Add(time.Duration(m.offset.Load())) },
-		notify: m.shifted,
-		bare:   cell.bareOthers && index > 0,
+		notify: m.shifted, follow: m.followed,
+		plant: cell.plant,
+		bare:  cell.bareOthers && index > 0,
 	}
+	m.settings.Mirror = cell.Mirror
 	if cell.wrap != nil {
 		m.settings.wrap = cell.wrap(site)
 	}
@@ -70,7 +78,7 @@ func openMember(ctx context.Context, index int, cell *Cell, site *site, dir stri
 
 // open starts the process, on the journal of its last life.
 func (m *member) open(ctx context.Context) error {
-	var s server
+	var s answerer
 	var err error
 	if m.separate {
 		s, err = startChild(m.settings)
@@ -99,6 +107,21 @@ func (m *member) kill() error {
 	return c.kill()
 }
 
+// pause stops the process, or lets it go on.
+func (m *member) pause(stop bool) error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	c, ok := m.server.(*child)
+	if !ok {
+		return fmt.Errorf("process %d cannot be stopped", m.index)
+	}
+	m.stopped.Store(stop)
+	if stop {
+		return c.pause()
+	}
+	return c.resume()
+}
+
 func (m *member) close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -111,6 +134,12 @@ func (m *member) close() error {
 	return m.server.close()
 }
 
+func (m *member) running() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.server != nil
+}
+
 // do asks the process.
 func (m *member) do(ctx context.Context, q Request) Op {
 	m.mu.RLock()
@@ -118,11 +147,14 @@ func (m *member) do(ctx context.Context, q Request) Op {
 	m.mu.RUnlock()
 	op := Op{Request: q, Node: m.index, Start: time.Now()}
 	if s == nil {
-		op.Reply = Reply{Kind: q.Kind, Outcome: Refused, Error: "the process is down"}
+		op.Reply = Reply{Kind: q.Kind, Outcome: Unavailable, Why: ProcessDown, Error: "the process is down"}
 	} else {
 		op.Reply = s.do(ctx, q)
 	}
 	op.End = time.Now()
+	if op.Reply.Outcome == Acknowledged && q.Kind != Health {
+		m.answered.Add(1)
+	}
 	return op
 }
 
@@ -130,6 +162,19 @@ func (m *member) shifted(state failover.State) {
 	m.shifts.Lock()
 	defer m.shifts.Unlock()
 	m.shifts.list = append(m.shifts.list, shift{at: time.Now(), state: state})
+}
+
+func (m *member) followed(f followed) {
+	m.changes.Lock()
+	defer m.changes.Unlock()
+	m.changes.list = append(m.changes.list, f)
+}
+
+// watches reports whether the process has begun to watch.
+func (m *member) watches() bool {
+	m.changes.Lock()
+	defer m.changes.Unlock()
+	return len(m.changes.list) > 0
 }
 
 // degradedAfter is how long after t the process was first degraded, before end.

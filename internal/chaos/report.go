@@ -2,8 +2,6 @@ package chaos
 
 import (
 	"fmt"
-	"io"
-	"strings"
 	"time"
 )
 
@@ -13,9 +11,8 @@ func (r *Result) Line() string {
 	if r.Failed() {
 		verdict = "FAILED"
 	}
-	line := fmt.Sprintf("%-6s %-58s %6d ops, %6d acked, %5d unknown, %5d sessions: lost %d, resurrected %d, lost updates %d, not found %d, expired %d, future %d, bounded %d; degraded after %s, recovered after %s",
-		verdict, r.Cell.Name(), r.Operations, r.Acknowledged, r.Unknown, r.Sessions, r.Lost, r.Resurrected, r.LostUpdates, r.NotFound, r.Expired, r.Future, r.Bounded,
-		short(r.Degraded), short(r.Recovered))
+	line := fmt.Sprintf("%-6s %-58s %s", verdict, r.Cell.Name(), r.Verdict.Line())
+	line += fmt.Sprintf("; degraded after %s, well after %s", short(r.Degraded), short(r.Recovered))
 	if r.Unnoticed > 0 {
 		line += fmt.Sprintf("; %d processes noticed nothing", r.Unnoticed)
 	}
@@ -23,6 +20,33 @@ func (r *Result) Line() string {
 		line += fmt.Sprintf("; error: %v", r.Err)
 	}
 	return line
+}
+
+// Line is the verdict in a line.
+func (v *Verdict) Line() string {
+	return fmt.Sprintf("%s: %s; answered %.1f%% of calls", v.volume(), v.violations(), v.Calls.all().Share())
+}
+
+// volume says how much was done.
+func (v *Verdict) volume() string {
+	return fmt.Sprintf("%d ops: %d acked, %d unavailable, %d unknown; %d sessions", v.Operations, v.Acknowledged, v.Unavailable, v.Unknown, v.Sessions)
+}
+
+// violations says which promises were broken, and how often.
+func (v *Verdict) violations() string {
+	text := fmt.Sprintf("lost %d, resurrected %d, lost updates %d, not found %d, expired %d", v.Lost, v.Resurrected, v.LostUpdates, v.NotFound, v.Expired)
+	for _, other := range []struct {
+		name  string
+		count int
+	}{
+		{"from the future", v.Future}, {"too old", v.Stale}, {"ends refused", v.EndsRefused},
+		{"not announced", v.Unannounced}, {"strayed", v.Strayed}, {"bounded", v.Bounded},
+	} {
+		if other.count > 0 {
+			text += fmt.Sprintf(", %s %d", other.name, other.count)
+		}
+	}
+	return text
 }
 
 func short(d time.Duration) string {
@@ -55,7 +79,9 @@ func (r *Report) Sum() (sum Verdict) {
 		v := &r.Results[i].Verdict
 		sum.Operations += v.Operations
 		sum.Acknowledged += v.Acknowledged
+		sum.Unavailable += v.Unavailable
 		sum.Unknown += v.Unknown
+		sum.Calls.sum(v.Calls)
 		sum.Sessions += v.Sessions
 		sum.Lost += v.Lost
 		sum.Resurrected += v.Resurrected
@@ -63,61 +89,13 @@ func (r *Report) Sum() (sum Verdict) {
 		sum.NotFound += v.NotFound
 		sum.Expired += v.Expired
 		sum.Future += v.Future
+		sum.Stale += v.Stale
+		sum.EndsRefused += v.EndsRefused
+		sum.Unannounced += v.Unannounced
+		sum.Strayed += v.Strayed
 		sum.Bounded += v.Bounded
 	}
 	return sum
-}
-
-const preamble = `# What was broken, and what became of the sessions
-
-Written by ` + "`make chaos`" + `: %d cells, seed %d, %s. Each cell is a fault, a workload, how Redis is set
-up, and the mirror that each perdure process keeps. Clients work through all processes while the fault comes and goes;
-when all is well again every session is read through every process.
-
-- **lost**: an acknowledged session, never removed, that is not readable through every process.
-- **resurrected**: a session that is readable after an acknowledged removal: at once through the process that
-  acknowledged it, through all others after the recovery.
-- **lost updates**: acknowledged changes of a metadata key that are not there.
-- **not found**: answers that a session does not exist, while it did.
-- **others**: expired sessions that were served, and versions further ahead than clocks may differ.
-- **bounded**: what would count as lost or not found, but lies where the promise ends: see the notes.
-
-**%d operations, %d acknowledged, %d with an unknown outcome, %d sessions: %d lost, %d resurrected, %d lost updates,
-%d wrong "not found", %d others.**
-
-| cell | operations | acknowledged | unknown | lost | resurrected | lost updates | not found | others | bounded | degraded after | recovered after |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
-`
-
-// Markdown writes the report as a page.
-func (r *Report) Markdown(w io.Writer) error {
-	var b strings.Builder
-	sum := r.Sum()
-	fmt.Fprintf(&b, preamble, len(r.Results), r.Seed, r.Took.Round(time.Second),
-		sum.Operations, sum.Acknowledged, sum.Unknown, sum.Sessions, sum.Lost, sum.Resurrected, sum.LostUpdates, sum.NotFound, sum.Expired+sum.Future)
-	notes := map[string]int{}
-	var order []string
-	for i := range r.Results {
-		c := &r.Results[i]
-		name := c.Cell.Name()
-		if why := c.Cell.Bound.Why; why != "" {
-			if notes[why] == 0 {
-				order = append(order, why)
-				notes[why] = len(order)
-			}
-			name += fmt.Sprintf(" (%d)", notes[why])
-		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %s | %s |\n", name, c.Operations, c.Acknowledged, c.Unknown,
-			c.Lost, c.Resurrected, c.LostUpdates, c.NotFound, c.Expired+c.Future, c.Bounded, short(c.Degraded), short(c.Recovered))
-	}
-	if len(order) > 0 {
-		b.WriteString("\nWhere the promise ends:\n\n")
-		for i, why := range order {
-			fmt.Fprintf(&b, "%d. %s.\n", i+1, strings.ToUpper(why[:1])+why[1:])
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 // Add adds a result: to that of the same cell, where it was played before.

@@ -13,18 +13,26 @@ import (
 type Options struct {
 	Seed uint64
 	// Before, Fault and After are how long clients work before the fault, while
-	// it lasts, and when all is well again. Default to 1, 2.5 and 0.5 seconds.
+	// it lasts, and when all is well again. Default to 1, 3 and 0.5 seconds.
 	Before, Fault, After time.Duration
+	// Work is how many requests each process has to answer well during the fault,
+	// once everybody who has to has noticed it: the fault lasts until then. Defaults
+	// to 100.
+	Work int
 	// Clients is how many there are, spread over the processes, and Pace how
-	// often each makes a request. Default to 12 and 4 milliseconds.
+	// often each makes a request. Default to 16 and 4 milliseconds.
 	Clients int
 	Pace    time.Duration
-	// Patience is how long a recovery may take. Defaults to 40 seconds.
+	// Patience is how long a recovery may take, and noticing a fault. Defaults to 2
+	// minutes.
 	Patience time.Duration
 	// Answer is how long after that a session may stay unavailable. Defaults to
 	// 15 seconds: longer than perdure waits, after a loss of data, for others to
 	// bring it back.
 	Answer time.Duration
+	// Settling is how long a change may take to reach other processes while all is
+	// well. Defaults to 500 milliseconds.
+	Settling time.Duration
 	// Keep is a directory for the logs of cells that went wrong, and for what was told
 	// of the sessions concerned. Defaults to none.
 	Keep string
@@ -32,11 +40,13 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	setDefault(&o.Before, time.Second)
-	setDefault(&o.Fault, 2500*time.Millisecond)
+	setDefault(&o.Fault, 3*time.Second)
 	setDefault(&o.After, 500*time.Millisecond)
-	setDefault(&o.Clients, 12)
+	setDefault(&o.Work, 100)
+	setDefault(&o.Settling, 500*time.Millisecond)
+	setDefault(&o.Clients, 16)
 	setDefault(&o.Pace, 4*time.Millisecond)
-	setDefault(&o.Patience, 40*time.Second)
+	setDefault(&o.Patience, 2*time.Minute)
 	setDefault(&o.Answer, 15*time.Second)
 	return o
 }
@@ -84,19 +94,24 @@ func Run(ctx context.Context, cell *Cell, options Options) (r Result) {
 		return r
 	}
 	defer func() { r.Err = errors.Join(r.Err, s.close()) }()
-	if r.Err = s.await(ctx, o.Patience); r.Err != nil {
+	if r.Err = errors.Join(s.await(ctx, o.Patience), s.awaitWatchers(ctx)); r.Err != nil {
 		return r
 	}
 	r.Err = s.play(ctx, &o)
+	c := s.checker(o.Settling)
+	history := s.history()
 	var finals []Op
 	if r.Err == nil { // else what is not merged yet would count as lost
-		finals = s.inspect(ctx, o.Answer)
+		finals = s.inspect(ctx, c, history, o.Answer)
+		s.followed(ctx, c, history, o.Answer)
 	}
-	c := checker{bound: cell.Bound, struck: s.struck, mended: s.mended, settled: s.settled}
-	history := s.history()
+	c.verdict.Strayed = len(s.strayed)
+	for _, what := range s.strayed {
+		c.example("of another service: %s", what)
+	}
 	r.Verdict = c.check(history, finals)
 	if o.Keep != "" && len(c.blamed) > 0 {
-		r.Err = errors.Join(r.Err, r.keepStory(ctx, &c, append(history, finals...), o.Keep, s.site.url()))
+		r.Err = errors.Join(r.Err, r.keepStory(ctx, c, append(history, finals...), o.Keep, s.site.url()))
 	}
 	r.Recovered = s.settled.Sub(s.mended)
 	r.noticed(s)
@@ -108,7 +123,7 @@ func (r *Result) noticed(s *stage) {
 	for i, m := range s.members {
 		took, ok := m.degradedAfter(s.struck, s.settled)
 		r.Degraded = max(r.Degraded, took)
-		if must := s.cell.Fault.everyone || s.cell.Fault.first && i == 0; must && !ok {
+		if s.must(i) && !ok {
 			r.Unnoticed++
 		}
 	}

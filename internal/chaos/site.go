@@ -18,6 +18,7 @@ const (
 	Single   Topology = "single"
 	Sentinel Topology = "sentinel" // a master with a replica, three Sentinels
 	Cluster  Topology = "cluster"  // three masters with a replica each
+	Sharded  Topology = "sharded"  // three masters without, which serve their slots when another is away
 )
 
 // site is the Redis of a cell.
@@ -37,6 +38,9 @@ func openSite(ctx context.Context, t Topology) (s *site, err error) {
 		s.sentinel, err = redistest.LaunchSentinel(ctx, redistest.SentinelOptions{})
 	case Cluster:
 		s.cluster, err = redistest.LaunchCluster(ctx, redistest.ClusterOptions{ReplicasEach: 1})
+	case Sharded:
+		node := redistest.Options{Persist: true, Config: []string{"appendfsync everysec", "cluster-require-full-coverage no"}}
+		s.cluster, err = redistest.LaunchCluster(ctx, redistest.ClusterOptions{Node: node})
 	default:
 		err = fmt.Errorf("chaos: there is no topology %q", t)
 	}
@@ -47,7 +51,7 @@ func (s *site) url() string {
 	switch s.topology {
 	case Sentinel:
 		return s.sentinel.URL()
-	case Cluster:
+	case Cluster, Sharded:
 		return s.cluster.URL()
 	}
 	return s.single.URL()
@@ -57,7 +61,7 @@ func (s *site) close() error {
 	switch s.topology {
 	case Sentinel:
 		return s.sentinel.Close()
-	case Cluster:
+	case Cluster, Sharded:
 		return s.cluster.Close()
 	}
 	return s.single.Close()
@@ -68,7 +72,7 @@ func (s *site) master() *redistest.Server {
 	switch s.topology {
 	case Sentinel:
 		return s.sentinel.Master()
-	case Cluster:
+	case Cluster, Sharded:
 		return s.cluster.Nodes()[0]
 	}
 	return s.single
@@ -79,7 +83,7 @@ func (s *site) settle(ctx context.Context) error {
 	switch s.topology {
 	case Sentinel:
 		return s.sentinel.Settle(ctx)
-	case Cluster:
+	case Cluster, Sharded:
 		return s.cluster.Settle(ctx)
 	}
 	return nil

@@ -15,19 +15,22 @@ import (
 type stage struct {
 	cell     *Cell
 	seed     uint64
-	duration time.Duration // of the fault
+	duration time.Duration // of the fault, at the least
+	work     int64         // and what each process has to answer well meanwhile
+	patience time.Duration // for that
 	site     *site
 	members  []*member
 	pool     pool
 	clients  []*client
-	probes   []Op // requests that a fault made
+	probes   []Op     // requests that a fault made
+	strayed  []string // what a fault found of another service's sessions
 
 	struck, mended time.Time // the fault
 	settled        time.Time // all is well again
 }
 
 func openStage(ctx context.Context, cell *Cell, o *Options, dir string) (*stage, error) {
-	s := &stage{cell: cell, seed: o.Seed, duration: o.Fault}
+	s := &stage{cell: cell, seed: o.Seed, duration: o.Fault, work: int64(o.Work), patience: o.Patience}
 	var err error
 	if s.site, err = openSite(ctx, cell.Topology); err != nil {
 		return nil, err
@@ -75,9 +78,10 @@ func (s *stage) strike(do func() error) error {
 	return do()
 }
 
-// hold is called when the fault is there, and returns when it is time to mend it.
+// hold is called when the fault is there, and returns when it is time to mend it: so
+// long after everybody who has to has noticed it, and has answered enough since.
 func (s *stage) hold(ctx context.Context) {
-	s.holdDoing(ctx, s.duration, func() error { return nil })
+	s.holdDoing(ctx, 20*time.Millisecond, func() error { return nil })
 }
 
 // holdDoing is hold, and does something again and again meanwhile.
@@ -85,27 +89,66 @@ func (s *stage) holdDoing(ctx context.Context, every time.Duration, do func() er
 	if s.struck.IsZero() {
 		s.struck = time.Now()
 	}
-	for end := time.Now().Add(s.duration); time.Now().Before(end) && ctx.Err() == nil; {
+	answered := map[*member]int64{}
+	end, late := time.Time{}, time.Now().Add(s.duration+s.patience)
+	for ctx.Err() == nil {
 		if err := do(); err != nil {
 			return err
 		}
-		s.pass(ctx, min(every, time.Until(end)))
+		now := time.Now()
+		noticed, worked := s.worked(answered)
+		if noticed && end.IsZero() {
+			end = now.Add(s.duration)
+		}
+		if worked && now.After(end) || now.After(late) {
+			break
+		}
+		s.pass(ctx, every)
 	}
 	s.mended = time.Now()
 	return ctx.Err()
 }
 
+// worked reports whether everybody who has to has noticed the fault, and answered
+// enough since: how long that takes depends on the machine. It notes in answered what
+// each had answered when it noticed.
+func (s *stage) worked(answered map[*member]int64) (noticed, worked bool) {
+	noticed, worked = true, true
+	for i, m := range s.members {
+		if _, ok := m.degradedAfter(s.struck, time.Now()); !ok && s.must(i) {
+			noticed, worked = false, false
+			continue
+		}
+		n := m.answered.Load()
+		if _, ok := answered[m]; !ok {
+			answered[m] = n
+		}
+		if !m.stopped.Load() && m.running() && n-answered[m] < s.work {
+			worked = false
+		}
+	}
+	return noticed, worked
+}
+
+// must reports whether a process has to notice an outage.
+func (s *stage) must(i int) bool { return s.cell.Fault.everyone || s.cell.Fault.first && i == 0 }
+
 // crashFirst kills the first process and starts it again.
 func (s *stage) crashFirst(ctx context.Context) error {
+	if err := s.killFirst(); err != nil {
+		return err
+	}
+	return s.members[0].open(ctx)
+}
+
+func (s *stage) killFirst() error {
 	if err := s.members[0].kill(); err != nil {
 		return err
 	}
 	if damage := s.cell.afterKill; damage != nil {
-		if err := damage(s.members[0]); err != nil {
-			return err
-		}
+		return damage(s.members[0])
 	}
-	return s.members[0].open(ctx)
+	return nil
 }
 
 // readJournalled reads, through the first process, the latest of the sessions.
@@ -149,6 +192,21 @@ func (s *stage) recover(ctx context.Context, patience time.Duration) error {
 
 // await returns when all members are well: that is asked until it is so.
 func (s *stage) await(ctx context.Context, patience time.Duration) error {
+	return s.awaitAll(ctx, s.members, patience)
+}
+
+// awaitRunning is await for those that run.
+func (s *stage) awaitRunning(ctx context.Context, patience time.Duration) error {
+	var up []*member
+	for _, m := range s.members {
+		if m.running() {
+			up = append(up, m)
+		}
+	}
+	return s.awaitAll(ctx, up, patience)
+}
+
+func (s *stage) awaitAll(ctx context.Context, members []*member, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -156,7 +214,7 @@ func (s *stage) await(ctx context.Context, patience time.Duration) error {
 	for {
 		ill := 0
 		var last Reply
-		for _, m := range s.members {
+		for _, m := range members {
 			if !m.well(ctx) {
 				ill++
 				last = m.do(ctx, Request{Kind: Health}).Reply
@@ -167,10 +225,20 @@ func (s *stage) await(ctx context.Context, patience time.Duration) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d processes were not well after %v: %s, %d to merge", ill, len(s.members), patience, last.State, last.Pending)
+			return fmt.Errorf("%d of %d processes were not well after %v: %s, %d to merge", ill, len(members), patience, last.State, last.Pending)
 		case <-ticker.C:
 		}
 	}
+}
+
+// awaitWatchers returns when all members watch.
+func (s *stage) awaitWatchers(ctx context.Context) error {
+	for _, m := range s.members {
+		for !m.watches() && ctx.Err() == nil {
+			s.pass(ctx, time.Millisecond)
+		}
+	}
+	return ctx.Err()
 }
 
 // history is all that was asked while the fault came and went.

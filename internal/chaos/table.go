@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/perdure/perdure/backend/failover"
@@ -11,14 +12,16 @@ import (
 // Workloads are all that there are.
 func Workloads() []Workload {
 	return []Workload{
-		{Name: "login-storm", mix: map[Kind]int{Create: 50, Read: 40, Delete: 10}, hot: 1000, users: 500},
+		{Name: "login-storm", mix: map[Kind]int{Create: 50, Read: 32, Validate: 8, Delete: 10}, hot: 1000, users: 500},
 		{Name: "touch-heavy", mix: map[Kind]int{Create: 8, Read: 20, Touch: 60, Update: 6, Delete: 6}, hot: 300, users: 200},
-		{Name: "logout-races-touch", mix: map[Kind]int{Create: 20, Read: 15, Touch: 35, Update: 10, Delete: 20}, hot: 25, users: 100},
-		{Name: "revoke-races-login", mix: map[Kind]int{Create: 40, Read: 35, Touch: 10, Delete: 5, Revoke: 10}, hot: 100, users: 12},
+		{Name: "logout-races-touch", mix: map[Kind]int{Create: 20, Read: 12, Validate: 3, Touch: 35, Update: 10, Delete: 20}, hot: 25, users: 100},
+		{Name: "revoke-races-login", mix: map[Kind]int{Create: 40, Read: 33, List: 2, Touch: 10, Delete: 5, Revoke: 10}, hot: 100, users: 12},
 		{Name: "two-sided-update", mix: map[Kind]int{Create: 8, Read: 30, Update: 55, Delete: 7}, hot: 20, users: 100},
 		{Name: "rotate-against-update", mix: map[Kind]int{Create: 3, Read: 20, Update: 73, Rotate: 3, Delete: 1}, hot: 200, users: 100},
 		{Name: "expiry", mix: map[Kind]int{Create: 20, Read: 55, Touch: 15, Update: 5, Delete: 5}, hot: 1500, users: 200,
 			shortest: 500 * time.Millisecond, longest: 4 * time.Second},
+		{Name: "changing-ends", mix: map[Kind]int{Create: 15, Read: 38, Validate: 10, List: 4, Expire: 25, Update: 4, Delete: 3, Sweep: 1}, hot: 150, users: 60, soon: 700 * time.Millisecond},
+		{Name: "idle", mix: map[Kind]int{Create: 12, Read: 25, Validate: 10, List: 2, Touch: 45, Update: 4, Delete: 1, Sweep: 1}, hot: 60, users: 60},
 	}
 }
 
@@ -67,7 +70,10 @@ func singleCells() []Cell {
 	add(Fault{Name: "restart-old", run: crashOld, everyone: true}, []string{"logout-races-touch", "two-sided-update", "rotate-against-update"}, both, Bound{})
 	add(Fault{Name: "flushall", run: flushAll}, races, full, Bound{Why: notTold, NotFound: true})
 	add(Fault{Name: "flushall", run: flushAll}, []string{"touch-heavy"}, seen, Bound{Why: notTold, NotFound: true})
-	add(Fault{Name: "redis-away-in-recovery", run: again, everyone: true, recoveryRate: 2000}, []string{"login-storm", "logout-races-touch"}, seen, Bound{})
+	for _, w := range []string{"login-storm", "logout-races-touch"} {
+		cells = append(cells, Cell{Fault: Fault{Name: "redis-away-in-recovery", run: again, everyone: true}, Workload: workload(w),
+			Topology: Single, Mirror: failover.MirrorSeen, Members: 2, Tuning: Tuning{RecoveryRate: 2000}})
+	}
 	oneWay := []string{"logout-races-touch", "two-sided-update", "rotate-against-update"}
 	add(Fault{Name: "partition-up", run: cutOff(faultproxy.Upstream), first: true}, oneWay, seen, Bound{})
 	add(Fault{Name: "partition-down", run: cutOff(faultproxy.Downstream), first: true}, oneWay, seen, Bound{})
@@ -93,38 +99,23 @@ func childCells() []Cell {
 	var cells []Cell
 	for _, f := range []Fault{
 		{Name: "perdure-killed-in-outage", run: killInOutage, everyone: true},
-		{Name: "perdure-killed-in-recovery", run: killInRecovery, everyone: true, recoveryRate: 300},
+		{Name: "perdure-killed-in-recovery", run: killInRecovery, everyone: true},
 		{Name: "disk-full", run: diskFull, everyone: true},
 	} {
 		for _, w := range []string{"login-storm", "logout-races-touch", "revoke-races-login", "rotate-against-update"} {
-			cells = append(cells, Cell{Fault: f, Workload: workload(w), Topology: Single, Mirror: failover.MirrorSeen, Members: 2, Children: true})
-		}
-	}
-	return cells
-}
-
-// fleetCells are those of Sentinel and Cluster.
-func fleetCells() []Cell {
-	var cells []Cell
-	add := func(t Topology, f Fault, mirrors []failover.Mirror, workloads ...string) {
-		for _, mirror := range mirrors {
-			for _, w := range workloads {
-				cells = append(cells, Cell{Fault: f, Workload: workload(w), Topology: t, Mirror: mirror, Members: 2})
+			c := Cell{Fault: f, Workload: workload(w), Topology: Single, Mirror: failover.MirrorSeen, Members: 2, Children: true}
+			if f.Name == "perdure-killed-in-recovery" {
+				c.Tuning.RecoveryRate = 1000 // so that something can happen in it
 			}
+			cells = append(cells, c)
 		}
 	}
-	seen, both := []failover.Mirror{failover.MirrorSeen}, []failover.Mirror{failover.MirrorSeen, failover.MirrorFull}
-	add(Sentinel, Fault{Name: "promotion-loses-tail", run: promote}, both, "login-storm", "logout-races-touch", "rotate-against-update")
-	add(Sentinel, Fault{Name: "hand-over", run: handOver}, seen, "logout-races-touch", "two-sided-update")
-	add(Sentinel, Fault{Name: "hang", run: hang, everyone: true}, seen, "logout-races-touch")
-	add(Cluster, Fault{Name: "master-lost", run: promote}, both, "login-storm", "logout-races-touch", "rotate-against-update")
-	add(Cluster, Fault{Name: "hang", run: hang}, seen, "revoke-races-login")
 	return cells
 }
 
 // Table is every cell.
 func Table() []Cell {
-	return append(append(singleCells(), childCells()...), fleetCells()...)
+	return slices.Concat(singleCells(), childCells(), fleetCells(), clockCells(), endCells(), storeCells(), processCells())
 }
 
 // Find returns the cell of that name.

@@ -21,10 +21,12 @@ type Workload struct {
 	users int
 	// shortest and longest bound the lives of sessions; zero is the default life.
 	shortest, longest time.Duration
+	// soon is about when sessions end whose expiry is brought forward.
+	soon time.Duration
 }
 
 // kinds are what a workload mixes.
-var kinds = [...]Kind{Create, Read, Touch, Update, Delete, Revoke, Rotate}
+var kinds = [...]Kind{Create, Read, Validate, List, Touch, Update, Expire, Delete, Revoke, Rotate, Sweep}
 
 // draw draws a kind of request.
 func (w *Workload) draw(rng *rand.Rand) Kind {
@@ -49,10 +51,19 @@ func (w *Workload) ttl(rng *rand.Rand) time.Duration {
 	return w.shortest + time.Duration(rng.Int64N(int64(w.longest-w.shortest)))
 }
 
+// newEnd draws how far from now on an expiry is brought forward, or put off.
+func (w *Workload) newEnd(rng *rand.Rand) time.Duration {
+	if rng.IntN(2) == 0 {
+		return 12*time.Hour + time.Duration(rng.Int64N(int64(12*time.Hour)))
+	}
+	return w.soon + time.Duration(rng.Int64N(int64(w.soon)))
+}
+
 // pool holds the ids of acknowledged sessions, for all clients to work on.
 type pool struct {
 	mu      sync.Mutex
 	ids     []string
+	old     []string
 	rotated map[string]bool
 }
 
@@ -75,10 +86,20 @@ func (p *pool) add(id string) {
 	p.ids = append(p.ids, id)
 }
 
-// draw draws one of the latest ids.
+// addOld adds one that is not among the latest.
+func (p *pool) addOld(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.old = append(p.old, id)
+}
+
+// draw draws one of the latest ids, or now and then of the old ones.
 func (p *pool) draw(rng *rand.Rand, latest int) (id string, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if n := len(p.old); n > 0 && rng.IntN(4) == 0 {
+		return p.old[rng.IntN(n)], true
+	}
 	if len(p.ids) == 0 {
 		return "", false
 	}
@@ -125,8 +146,11 @@ func (c *client) step(ctx context.Context) {
 	switch q.Kind {
 	case Create:
 		q.User, q.TTL = user, w.ttl(c.rng)
-	case Revoke:
+	case Revoke, List:
 		q.User = user
+	case Sweep:
+	case Expire:
+		q.ID, q.TTL = id, w.newEnd(c.rng)
 	case Update:
 		c.updates++
 		q.ID, q.Key, q.Value = id, fmt.Sprint("client", c.number), c.updates
@@ -144,5 +168,5 @@ func (c *client) step(ctx context.Context) {
 func (p *pool) all() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.ids)
+	return slices.Concat(p.ids, p.old)
 }

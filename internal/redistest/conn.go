@@ -14,7 +14,7 @@ import (
 )
 
 // doTimeout bounds one command, so that a stopped server ends in an error.
-const doTimeout = 5 * time.Second
+const doTimeout = 20 * time.Second
 
 // ReplyError is an error that the server replied with, such as
 // "WRONGTYPE Operation against a key holding the wrong kind of value".

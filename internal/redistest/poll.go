@@ -9,8 +9,8 @@ import (
 
 const (
 	pollInterval = 5 * time.Millisecond
-	startTimeout = 15 * time.Second // of one server
-	fleetTimeout = 60 * time.Second // of many, and of what they agree on
+	startTimeout = 60 * time.Second // of one server
+	fleetTimeout = 2 * time.Minute  // of many, and of what they agree on
 )
 
 // finalError is a condition that no waiting will bring about.
