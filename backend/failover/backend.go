@@ -38,7 +38,7 @@ type Backend struct {
 
 	// gate is held for reading by who serves offline, and for writing by who
 	// changes the state: nobody writes to the journal once it was found empty.
-	gate   sync.RWMutex
+	gate   rwLock
 	status atomic.Pointer[status]
 
 	suspect chan struct{} // wakes the monitor
@@ -64,7 +64,7 @@ type Backend struct {
 	barred          ids                    // of records of the mirror that it has lost and does not take
 	unreadable      ids                    // of records of the front store that were met
 	merged          ids                    // of records of the journal, in the present recovery
-	copying         sync.Mutex             // one writer or remover of the mirror's copy
+	copying         rwLock             // one writer or remover of the mirror's copy
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is
 	outdated        bool
