@@ -92,6 +92,9 @@ func (g *generator) draw() {
 
 // expiry is a new one, from now.
 func (g *generator) expiry() time.Duration {
+	if len(g.p.Puts) > 0 {
+		return pick(g, g.p.Puts)
+	}
 	d := pick(g, g.p.Lives)
 	switch g.IntN(3) {
 	case 0:
@@ -121,6 +124,7 @@ func (g *generator) befall(s Step) {
 		end.Op = Continue
 	case Kill, CrashAt:
 		s.Nth, end.Op = 1+g.IntN(12), Start
+		end.At -= length / 2 // often before the outage that it died in is over
 	case Clock:
 		s.Span, end.Span = pick(g, g.p.Clocks), 0
 	case Drift:

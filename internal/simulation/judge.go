@@ -181,10 +181,21 @@ func (j *judge) hearList(e *Event) {
 		return
 	}
 	for _, x := range j.sessions {
-		if x.service == e.life.p.service && !listed[x.id] && (e.Step.Op == ListAll || x.user == e.Step.User) {
+		if x.service == e.life.p.service && !listed[x.id] && (e.Step.Op == ListAll || x.user == e.Step.User) && j.listable(x, e) {
 			j.absent(e, x.id)
 		}
 	}
+}
+
+// listable reports whether a list must have the session if it is alive. Who is cut
+// off lists what was there then; of what a store has lost it is known by the id alone
+// that it is on its way back.
+func (j *judge) listable(x *session, e *Event) bool {
+	if e.final {
+		return true
+	}
+	elsewhere := func(w *Event) bool { return w.life != e.life }
+	return !j.lossy(e) && (e.connected() || !elsewhere(x.made) && !slices.ContainsFunc(slices.Concat(x.expiries, x.touches), elsewhere))
 }
 
 // absent judges the statement that a session is not there.

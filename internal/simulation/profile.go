@@ -20,6 +20,7 @@ type Profile struct {
 	Pause  time.Duration // the longest between two steps, most are shorter
 	Quiet  time.Duration // at the end, before all is looked at; defaults to 5 minutes
 	Lives  []time.Duration
+	Puts   []time.Duration // expiries that are set, from then; defaults to what follows from the lives
 	Weight map[Op]int
 	Modes  []Mode
 	Clocks []time.Duration // how far a clock may be off
@@ -85,18 +86,19 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "changing expiries", About: "expiries brought forward and put off while some are cut off",
-			Procs: 3, Users: 2, Steps: 60, Pause: 15 * time.Second, Lives: []time.Duration{2 * time.Minute, 10 * time.Minute}, Weight: with(map[Op]int{Expire: 25, Rotate: 1, Stop: 4, Gap: 1}), Modes: []Mode{Cut, Hang},
-			Outage: 2 * time.Minute,
+			Procs: 2, Users: 2, Steps: 70, Pause: 12 * time.Second, Lives: []time.Duration{time.Minute, 4 * time.Minute}, Puts: []time.Duration{20 * time.Second, time.Minute, 10 * time.Minute},
+			Weight: with(map[Op]int{Create: 7, Expire: 25, Get: 20, Delete: 2, RevokeUser: 1, Rotate: 1, Stop: 5, Gap: 1}), Modes: []Mode{Cut, Hang},
+			Outage: 3 * time.Minute,
 		},
 		{
 			Name: "idle timeouts", About: "sessions that touches keep alive while some are cut off",
-			Procs: 2, Users: 2, Steps: 60, Pause: 10 * time.Second, Lives: []time.Duration{time.Hour}, Weight: with(map[Op]int{Touch: 40, Rotate: 1}), Modes: []Mode{Cut},
-			Store: perdure.Options{IdleTimeout: time.Minute}, Outage: 2 * time.Minute,
+			Procs: 2, Users: 2, Steps: 80, Pause: 10 * time.Second, Lives: []time.Duration{time.Hour}, Weight: with(map[Op]int{Create: 5, Get: 20, Touch: 50, Rotate: 1, Delete: 2, RevokeUser: 1, Link: 8}), Modes: []Mode{Cut},
+			Store: perdure.Options{IdleTimeout: time.Minute}, Outage: 4 * time.Minute,
 		},
 		{
 			Name: "long outages", About: "partitions of hours and days",
 			Procs: 2, Users: 3, Steps: 40, Pause: 3 * time.Hour, Quiet: 2 * time.Hour, Lives: []time.Duration{2 * day, 6 * day}, Weight: basic(), Modes: []Mode{Cut},
-			Outage: 12 * time.Hour, EndsTaken: true,
+			Outage: 40 * time.Hour, EndsTaken: true,
 			Failover: failover.Options{RetryDelay: 5 * time.Minute, HealthCheckInterval: 10 * time.Minute},
 			Store:    perdure.Options{SweepInterval: 10 * time.Minute},
 		},
@@ -114,10 +116,10 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "long absences", About: "killed in one outage and started in another",
-			Procs: 2, Users: 2, Steps: 60, Pause: 20 * time.Minute, Quiet: 30 * time.Minute, Lives: []time.Duration{6 * day}, Weight: with(map[Op]int{Kill: 6, Link: 6, Get: 25, Delete: 10, Rotate: 0}), Modes: []Mode{Cut},
-			Outage: 5 * time.Hour, Files: true,
-			Failover: failover.Options{RetryDelay: 30 * time.Second, HealthCheckInterval: time.Minute},
-			Store:    perdure.Options{SweepInterval: time.Minute},
+			Procs: 2, Users: 2, Steps: 70, Pause: 20 * time.Minute, Quiet: 30 * time.Minute, Lives: []time.Duration{6 * day}, Weight: with(map[Op]int{Kill: 8, Link: 10, Get: 45, Delete: 16, Rotate: 0, RevokeUser: 0}), Modes: []Mode{Cut},
+			Outage: 8 * time.Hour, Files: true,
+			Failover: failover.Options{RetryDelay: 2 * time.Minute, HealthCheckInterval: 2 * time.Minute},
+			Store:    perdure.Options{SweepInterval: 10 * time.Minute},
 		},
 		{
 			Name: "old directories", About: "data directories that are copied, put back, removed and damaged",
@@ -142,10 +144,11 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "short epochs", About: "a maximum life below the horizon",
-			Procs: 2, Users: 2, Steps: 50, Pause: 10 * time.Minute, Quiet: 30 * time.Minute, Lives: []time.Duration{30 * time.Minute, 50 * time.Minute}, Weight: with(map[Op]int{Expire: 15, RevokeUser: 6}), Modes: []Mode{Cut},
-			Outage:   time.Hour,
-			Failover: failover.Options{RetryDelay: 30 * time.Second, HealthCheckInterval: time.Minute},
-			Store:    perdure.Options{TTL: 30 * time.Minute, MaxTTL: time.Hour, SweepInterval: time.Minute},
+			Procs: 2, Users: 2, Steps: 60, Pause: 15 * time.Minute, Quiet: 30 * time.Minute, Lives: []time.Duration{30 * time.Minute, 50 * time.Minute}, Puts: []time.Duration{10 * time.Hour},
+			Weight: with(map[Op]int{Expire: 25, RevokeUser: 8, Delete: 0, Rotate: 1, Update: 12}), Modes: []Mode{Cut},
+			Outage:   3 * time.Hour,
+			Failover: failover.Options{RetryDelay: 2 * time.Minute, HealthCheckInterval: 2 * time.Minute},
+			Store:    perdure.Options{TTL: 30 * time.Minute, MaxTTL: time.Hour, SweepInterval: 2 * time.Minute},
 		},
 		{
 			Name: "data loss", About: "a front store that comes back empty or older",

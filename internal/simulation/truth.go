@@ -170,7 +170,7 @@ func (j *judge) expiriesOf(x *session, e *Event, past, own bool) (all []time.Dur
 	for _, w := range writes {
 		switch {
 		case !w.may(e), w.done && refused(w), w == e && !own:
-		case w == last, past, last == nil, w.Step.Op == Rotate && w == x.made && x.parent != nil && len(x.parent.expiries) > 0,
+		case w == last, past, last == nil, x.parent != nil,
 			w == e, !w.acked(), !j.sees(w, e), last.session.Version.Before(w.session.Version), j.lapsed(w, last), restamped(w), restamped(last):
 			all = append(all, j.expiry(w))
 		}
@@ -223,7 +223,7 @@ func (j *judge) over(x *session, e *Event) time.Duration {
 		return never
 	}
 	if idle := j.w.profile.Store.IdleTimeout; idle > 0 {
-		last := x.made.ended + max(0, x.made.off, x.made.offAt)
+		last := max(x.made.ended+max(0, x.made.off, x.made.offAt), x.made.session.LastAccessedAt.Sub(j.w.born))
 		for _, t := range x.touches {
 			if t == e || !t.may(e) {
 				continue
