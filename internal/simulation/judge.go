@@ -46,13 +46,14 @@ type judge struct {
 	byID     map[string]*session
 	revokes  []*Event
 	repaired map[int][]time.Duration // when the disk of a process was meddled with
+	inCalm   map[*life][]span
 	verdicts Verdict
 }
 
 // session is what happened to one, in the order of steps.
 type session struct {
 	id        string
-	user      int
+	user      string
 	service   int
 	made      *Event
 	parent    *session
@@ -88,13 +89,13 @@ func (j *judge) sort(e *Event) {
 		if x != nil {
 			x.rotations = append(x.rotations, e)
 		}
-		if e.acked() {
-			made := &session{id: e.session.ID, user: e.Step.User, service: e.life.p.service, made: e, parent: x}
-			if x != nil {
-				made.user = x.user
-			}
+		if made := (&session{service: e.life.p.service, made: e, parent: x}); e.acked() {
+			made.id, made.user = e.session.ID, e.session.UserID
 			j.byID[made.id] = made
 			j.sessions = append(j.sessions, made)
+		} else if e.Step.Op == CreateID {
+			made.id, made.user = e.id, user(e.Step.User) // it may have been made
+			j.byID[made.id] = made
 		}
 	case RevokeUser:
 		j.revokes = append(j.revokes, e)
@@ -181,7 +182,7 @@ func (j *judge) hearList(e *Event) {
 		return
 	}
 	for _, x := range j.sessions {
-		if x.service == e.life.p.service && !listed[x.id] && (e.Step.Op == ListAll || x.user == e.Step.User) && j.listable(x, e) {
+		if x.service == e.life.p.service && !listed[x.id] && (e.Step.Op == ListAll || x.user == user(e.Step.User)) && j.listable(x, e) {
 			j.absent(e, x.id)
 		}
 	}

@@ -54,6 +54,9 @@ func (p *process) now() time.Time { return time.Now().Add(p.off()).Round(0) }
 
 // off is how far its clock is ahead.
 func (p *process) off() time.Duration {
+	if p.drift.Load() == 0 {
+		return time.Duration(p.offset.Load())
+	}
 	ran := time.Since(p.born) - time.Duration(p.since.Load())
 	return time.Duration(p.offset.Load()) + time.Duration(float64(p.drift.Load())*ran.Minutes())
 }

@@ -1,11 +1,15 @@
 package simulation
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,10 +18,124 @@ import (
 )
 
 var (
-	profileFlag = flag.String("profile", "", "the profiles to simulate, by parts of their names, comma-separated")
-	seedsFlag   = flag.Uint64("seeds", 0, "how many seeds of each profile")
+	timeFlag    = flag.Duration("simulate", 0, "how long to simulate; 0 is a fixed number of seeds")
+	seedsFlag   = flag.Uint64("seeds", 0, "how many seeds of each profile; 0 is as many as make test has time for")
 	fromFlag    = flag.Uint64("from", 0, "the first seed")
+	profileFlag = flag.String("profile", "", "the profiles, by parts of their names, comma-separated; defaults to all that are clean")
 )
+
+// TestSimulation plays histories of all profiles that are clean, or of those that a
+// flag names, and fails with the shortest history that breaks a law.
+func TestSimulation(t *testing.T) {
+	runs := &runs{profiles: chosen(), next: *fromFlag, began: time.Now(), broken: map[string]uint64{}}
+	seeds := *seedsFlag
+	if seeds == 0 {
+		seeds = defaultSeeds
+	}
+	ctx, cancel := t.Context(), func() {}
+	if *timeFlag > 0 {
+		ctx, cancel = context.WithTimeout(ctx, *timeFlag)
+		seeds = 1 << 62
+	}
+	defer cancel()
+	runs.last = *fromFlag + seeds
+	t.Run("seeds", func(t *testing.T) {
+		for n := range runtime.GOMAXPROCS(0) {
+			t.Run(fmt.Sprint(n+1), func(t *testing.T) {
+				t.Parallel()
+				runs.work(ctx, t, newRig(t))
+			})
+		}
+	})
+	runs.report(t)
+}
+
+// chosen are the profiles to play.
+func chosen() (all []Profile) {
+	for _, p := range Profiles() {
+		for part := range strings.SplitSeq(*profileFlag, ",") {
+			if *profileFlag == "" && p.Broken == "" || part != "" && strings.Contains(p.Name, part) {
+				all = append(all, p)
+				break
+			}
+		}
+	}
+	return all
+}
+
+// runs hands out seeds to workers, and counts.
+type runs struct {
+	profiles []Profile
+	began    time.Time
+	last     uint64
+	calls    atomic.Int64
+
+	mu     sync.Mutex
+	next   uint64
+	turn   int
+	done   uint64
+	told   time.Time
+	broken map[string]uint64 // the first seed, by profile and law
+}
+
+// take is the next history to play: one seed goes through all profiles.
+func (r *runs) take(t *testing.T) (p *Profile, seed uint64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next >= r.last || len(r.profiles) == 0 {
+		return nil, 0, false
+	}
+	p, seed = &r.profiles[r.turn], r.next
+	if r.turn++; r.turn == len(r.profiles) {
+		r.turn, r.next = 0, r.next+1
+	}
+	r.done++
+	if *timeFlag > 0 && time.Since(r.told) > 10*time.Second {
+		r.told = time.Now()
+		t.Log(r.summary())
+	}
+	return p, seed, true
+}
+
+func (r *runs) summary() string {
+	took := time.Since(r.began)
+	return fmt.Sprintf("%d histories, to seed %d, %.0f a second, %d acknowledged, broken: %v", r.done, r.next, float64(r.done)/took.Seconds(), r.calls.Load(), r.broken)
+}
+
+func (r *runs) report(t *testing.T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t.Log(r.summary())
+}
+
+func (r *runs) work(ctx context.Context, t *testing.T, rig *rig) {
+	for ctx.Err() == nil {
+		p, seed, ok := r.take(t)
+		if !ok {
+			return
+		}
+		steps := Generate(p, seed)
+		v := rig.play(t, p, steps, "")
+		r.calls.Add(int64(v.Calls))
+		for _, x := range v.Violations {
+			if r.isNews(p, x.Law, seed) {
+				t.Errorf("profile %q, seed %d: %s\n%s", p.Name, seed, x.Law, Story(rig.shrunk(t, p, steps, v, x.Law)))
+			}
+		}
+	}
+}
+
+// isNews reports whether no seed of the profile has broken the law before.
+func (r *runs) isNews(p *Profile, law string, seed uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := p.Name + ": " + law
+	_, known := r.broken[key]
+	if !known {
+		r.broken[key] = seed
+	}
+	return !known
+}
 
 // rig plays histories on a disk of its own.
 type rig struct {
@@ -26,7 +144,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
-	parent := "/dev/shm"
+	parent := "/dev/shm" // an fsync costs nothing there
 	if _, err := os.Stat(parent); err != nil {
 		parent = ""
 	}
@@ -53,17 +171,13 @@ func (r *rig) play(t *testing.T, p *Profile, steps []Step, bug reference.Bug) (v
 	return v
 }
 
-// shrunk is the shortest history that breaks the same law.
-func (r *rig) shrunk(t *testing.T, p *Profile, steps []Step, v *Verdict, bug reference.Bug) *Verdict {
-	law := v.Violations[0].Law
+// shrunk is the shortest history that breaks the law.
+func (r *rig) shrunk(t *testing.T, p *Profile, steps []Step, v *Verdict, law string) *Verdict {
 	Shrink(steps, func(some []Step) bool {
-		for range 2 {
-			w := r.play(t, p, some, bug)
-			for _, x := range w.Violations {
-				if x.Law == law {
-					v = w
-					return true
-				}
+		for range 2 { // what goroutines do at once, they do in any order
+			if w := r.play(t, p, some, ""); w.breaks(law) {
+				v = w
+				return true
 			}
 		}
 		return false
@@ -71,43 +185,9 @@ func (r *rig) shrunk(t *testing.T, p *Profile, steps []Step, v *Verdict, bug ref
 	return v
 }
 
-func TestExplore(t *testing.T) {
-	if *seedsFlag == 0 {
-		t.Skip("-seeds is not given")
-	}
-	for _, p := range Profiles() {
-		if !wanted(p.Name) {
-			continue
-		}
-		t.Run(p.Name, func(t *testing.T) {
-			r, began, laws, first, calls := newRig(t), time.Now(), map[string]int{}, map[string]uint64{}, 0
-			for seed := *fromFlag; seed < *fromFlag+*seedsFlag; seed++ {
-				steps := Generate(&p, seed)
-				v := r.play(t, &p, steps, "")
-				calls += v.Calls
-				seen := map[string]bool{}
-				for _, x := range v.Violations {
-					if seen[x.Law] {
-						continue
-					}
-					seen[x.Law] = true
-					laws[x.Law]++
-					if laws[x.Law] == 1 {
-						first[x.Law] = seed
-						one := *v
-						one.Violations = []Violation{x}
-						t.Logf("seed %d: %s\n%s", seed, x.Law, Story(r.shrunk(t, &p, steps, &one, "")))
-					}
-				}
-			}
-			t.Logf("%d seeds, %.1f a second, %d calls, broken: %v, first: %v", *seedsFlag, float64(*seedsFlag)/time.Since(began).Seconds(), calls, laws, first)
-		})
-	}
-}
-
-func wanted(name string) bool {
-	for part := range strings.SplitSeq(*profileFlag, ",") {
-		if strings.Contains(name, part) {
+func (v *Verdict) breaks(law string) bool {
+	for _, x := range v.Violations {
+		if x.Law == law {
 			return true
 		}
 	}

@@ -53,6 +53,9 @@ const (
 	Damage   Op = "damage journal"
 )
 
+// settled is when all is mended, which is not a step of a history.
+const settled Op = "all is mended"
+
 // Everybody is the process number of a step that concerns all.
 const Everybody = -1
 

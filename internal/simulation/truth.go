@@ -21,7 +21,7 @@ const (
 func (j *judge) alive(x *session, e *Event) bool {
 	m := x.made
 	switch {
-	case !m.before(e):
+	case !m.acked() || !m.before(e):
 		return false
 	case !j.sees(m, e) && !j.marked(x, e):
 		return false
@@ -55,7 +55,7 @@ func (j *judge) marked(x *session, e *Event) bool {
 }
 
 func (j *judge) sameUser(r *Event, x *session) bool {
-	return r.Step.User == x.user && r.life.p.service == x.service
+	return user(r.Step.User) == x.user && r.life.p.service == x.service
 }
 
 func (x *session) root() *session {
@@ -131,7 +131,7 @@ func (j *judge) binds(end, e *Event) bool {
 	switch {
 	case known == never:
 		return false
-	case e.connected() && j.knownBy(end, e):
+	case e.connected() && j.knownBy(end, e), known < j.inStep(e.life, e.began):
 		return true
 	case end.life.p == e.life.p && j.w.profile.Files && !j.w.profile.Shared && j.repaired[e.life.p.n] == nil:
 		return true

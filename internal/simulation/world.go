@@ -145,7 +145,7 @@ func (w *world) record(e *Event) {
 
 // settle mends all, sets the clocks right, and gives the processes time.
 func (w *world) settle(ctx context.Context) error {
-	w.record(&Event{Step: &Step{At: time.Since(w.born), Proc: Everybody, Op: "all is mended"}})
+	w.record(&Event{Step: &Step{At: time.Since(w.born), Proc: Everybody, Op: settled}})
 	synctest.Wait()
 	if err := w.reap(); err != nil {
 		return err
