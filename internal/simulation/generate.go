@@ -14,14 +14,14 @@ type generator struct {
 	p     *Profile
 	steps []Step
 	at    time.Duration
-	refs  []int // of sessions that were to be made so far
-	ops   []Op  // each as often as it weighs
-	off   map[int]bool
+	refs  []int         // of sessions that were to be made so far
+	ops   []Op          // each as often as it weighs
+	heirs map[int][]int // what a session was rotated into
 }
 
 // Generate is the history of a seed.
 func Generate(p *Profile, seed uint64) []Step {
-	g := generator{Rand: rand.New(rand.NewPCG(seed, 0x5e55)), p: p, off: map[int]bool{}}
+	g := generator{Rand: rand.New(rand.NewPCG(seed, 0x5e55)), p: p, heirs: map[int][]int{}}
 	for _, op := range slices.Sorted(maps.Keys(p.Weight)) {
 		g.ops = append(g.ops, slices.Repeat([]Op{op}, p.Weight[op])...)
 	}
@@ -75,6 +75,7 @@ func (g *generator) draw() {
 			s.Span = pick(g, g.p.Lives)
 		}
 		g.refs = append(g.refs, len(g.steps)+1)
+		g.heirs[s.Ref] = append(g.heirs[s.Ref], len(g.steps)+1)
 	case Expire:
 		s.Span = g.expiry()
 	case GetMany:
@@ -88,6 +89,24 @@ func (g *generator) draw() {
 		return
 	}
 	g.add(s)
+	if s.Op == Delete || s.Op == Revoke || s.Op == RevokeUser || s.Op == Rotate {
+		g.look(s)
+	}
+}
+
+// look has somebody read what a step has ended, or what that was rotated into.
+func (g *generator) look(s Step) {
+	if g.IntN(2) == 0 {
+		return
+	}
+	read := Step{At: s.At + time.Duration(g.IntN(8000))*time.Millisecond, Proc: s.Proc, Op: Get, Ref: s.Ref}
+	if g.IntN(3) == 0 {
+		read.Proc = g.IntN(g.p.Procs)
+	}
+	if heirs := g.heirs[s.Ref]; len(heirs) > 0 && g.IntN(3) > 0 {
+		read.Ref = pick(g, heirs)
+	}
+	g.add(read)
 }
 
 // expiry is a new one, from now.

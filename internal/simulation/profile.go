@@ -76,7 +76,12 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "rotations", About: "chains of rotations, and logouts under every id of them",
-			Procs: 3, Users: 2, Steps: 70, Pause: 15 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Create: 8, Rotate: 25, Delete: 12, RevokeUser: 3}), Modes: []Mode{Cut, Cut, Hang},
+			Procs: 4, Users: 2, Steps: 80, Pause: 12 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Create: 14, Get: 8, GetMany: 0, Exists: 0, Update: 2, Touch: 2, ListUser: 0, ListAll: 0, Copy: 0, MergeCopy: 0, Rotate: 22, Delete: 14, RevokeUser: 1, Link: 8}), Modes: []Mode{Cut, Cut, Hang},
+			Outage: 3 * time.Minute,
+		},
+		{
+			Name: "old copies", About: "copies of records that are merged long after, as a migration or a replica does",
+			Procs: 2, Users: 2, Steps: 70, Pause: 15 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Copy: 16, MergeCopy: 20, Delete: 10, RevokeUser: 5, Link: 6}), Modes: []Mode{Cut, ReadOnly},
 		},
 		{
 			Name: "clock steps", About: "clocks that are wrong for a while and right again",
