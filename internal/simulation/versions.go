@@ -28,9 +28,11 @@ func (j *judge) checkVersions(x *session) {
 	if x.parent != nil || len(x.rotations) > 0 {
 		return // its changes may have gone elsewhere
 	}
-	for _, w := range x.expiries {
-		if w.acked() && j.lapsed(x.made, w) {
-			return
+	for _, last := range x.expiries {
+		for _, w := range append(x.expiries, x.made) {
+			if w != last && w.acked() && last.acked() && j.lapsed(w, last) {
+				return // it was over in between
+			}
 		}
 	}
 	for _, e := range j.w.events {
