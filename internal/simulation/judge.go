@@ -242,7 +242,7 @@ func (j *judge) outage(e *Event, x *session) time.Duration {
 			began = m.at
 		}
 	}
-	if x.made.ended > began {
+	if x.made.ended >= began {
 		return 0
 	}
 	return e.began - began

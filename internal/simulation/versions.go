@@ -29,7 +29,7 @@ func (j *judge) checkVersions(x *session) {
 		return // its changes may have gone elsewhere
 	}
 	for _, last := range x.expiries {
-		for _, w := range append(x.expiries, x.made) {
+		for _, w := range slices.Concat(x.expiries, []*Event{x.made}) {
 			if w != last && w.acked() && last.acked() && j.lapsed(w, last) {
 				return // it was over in between
 			}
