@@ -224,7 +224,7 @@ func (j *judge) over(x *session, e *Event) time.Duration {
 	}
 	if idle := j.w.profile.Store.IdleTimeout; idle > 0 {
 		last := max(x.made.ended+max(0, x.made.off, x.made.offAt), x.made.session.LastAccessedAt.Sub(j.w.born))
-		for _, t := range x.touches {
+		for _, t := range x.anyTouches() {
 			if t == e || !t.may(e) {
 				continue
 			}
@@ -237,4 +237,13 @@ func (j *judge) over(x *session, e *Event) time.Duration {
 		at = min(at, last+idle)
 	}
 	return at + tolerance + max(0, -e.off, -e.offAt)
+}
+
+// anyTouches are those of the session under all its ids: what is touched under an old
+// one while it is rotated elsewhere is touched under the new one, too.
+func (x *session) anyTouches() (all []*Event) {
+	for ; x != nil; x = x.parent {
+		all = append(all, x.touches...)
+	}
+	return all
 }
