@@ -7,8 +7,8 @@ import (
 )
 
 // inStepAfter is how long a process that is healthy and reaches the front store may
-// take to know what that knows.
-const inStepAfter = 10 * time.Second
+// take to know what that knows: it reads the feed again some time after an outage.
+func (p *Profile) inStepAfter() time.Duration { return 10*time.Second + 3*p.Failover.RetryDelay }
 
 // span is a stretch of time.
 type span struct{ from, to time.Duration }
@@ -73,9 +73,10 @@ func (j *judge) inStep(l *life, t time.Duration) (known time.Duration) {
 		calms = j.calms(l)
 		j.inCalm[l] = calms
 	}
+	takes := j.w.profile.inStepAfter()
 	for _, c := range calms {
-		if until := min(c.to, t); until-c.from >= inStepAfter {
-			known = until - inStepAfter
+		if until := min(c.to, t); until-c.from >= takes {
+			known = until - takes
 		}
 	}
 	return known
