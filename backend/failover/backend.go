@@ -64,7 +64,7 @@ type Backend struct {
 	barred          ids                    // of records of the mirror that it has lost and does not take
 	unreadable      ids                    // of records of the front store that were met
 	merged          ids                    // of records of the journal, in the present recovery
-	copying         rwLock             // one writer or remover of the mirror's copy
+	copying         rwLock                 // one writer or remover of the mirror's copy
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is
 	outdated        bool
