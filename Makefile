@@ -8,6 +8,7 @@ build: ## build the daemon and command line, ./perdure
 
 test: lint ## all tests with the race detector, against real Redis processes (under 10 minutes on 2 cores)
 	go test -race -timeout 20m ./...
+	go test ./internal/simulation
 
 lint: ## formatting and vet
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt these: $$unformatted"; exit 1; }
@@ -28,10 +29,13 @@ bench: ## perdure beside its peers, in one run, as a table of ratios
 chaos: ## every outage that is played against failover, into docs/chaos.md (about 25 minutes)
 	go run ./cmd/chaos -out docs/chaos.md
 
+simulate: ## histories of outages in virtual time, for SIMULATE (10m by default) from seed FROM on
+	go test ./internal/simulation -run '^TestSimulation$$' -count 1 -timeout 0 -v -simulate "$${SIMULATE:-10m}" -from "$${FROM:-0}"
+
 demo: ## an outage of Redis on this machine, with two daemons (needs redis-server and curl)
 	bash deploy/demo.sh
 
 proto: ## generate the RPC code from proto/ again
 	go run github.com/bufbuild/buf/cmd/buf@v1.75.0 generate
 
-.PHONY: help build test lint fuzz bench chaos demo proto
+.PHONY: help build test lint fuzz bench chaos simulate demo proto

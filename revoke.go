@@ -115,9 +115,12 @@ func (m *Merger) roots(ctx context.Context, ids []string) (map[string]Version, [
 			return nil, nil, err
 		}
 		spared = append(spared, queue...)
+		asked := queue
 		queue = nil
-		for _, r := range records {
+		for i, r := range records {
 			switch {
+			case !r.Exists(): // it may be still to come, with a root of its own
+				roots[asked[i]] = Version{}
 			case r.Kind == KindSession:
 				root, err := m.root(&r)
 				if err != nil {

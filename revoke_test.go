@@ -58,6 +58,26 @@ func TestRevokeUserSparesASuccessor(t *testing.T) {
 	}
 }
 
+// The spared session lies in a journal, or in a store that is still to be merged.
+func TestRevokeUserSparesASessionThatIsStillToCome(t *testing.T) {
+	elsewhere, _ := newStore(t, perdure.Options{})
+	spared := mustCreate(t, elsewhere, perdure.Data{UserID: "u"})
+	other := mustCreate(t, elsewhere, perdure.Data{UserID: "u"})
+	store, clock := newStore(t, perdure.Options{})
+	if n, err := store.RevokeUser(t.Context(), "u", spared.ID); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	merger := perdure.Merger{Backend: store.Backend(), Clock: perdure.NewClock(clock.Now)}
+	for _, s := range []perdure.Session{spared, other} {
+		r := must[perdure.Record](t)(elsewhere.Backend().Get(t.Context(), s.ID))
+		must[perdure.Merged](t)(merger.Merge(t.Context(), r))
+	}
+	if ok, err := store.Exists(t.Context(), spared.ID); !ok || err != nil {
+		t.Errorf("the spared session is gone: %v", err)
+	}
+	wantGone(t, store, other.ID)
+}
+
 func TestRevokeUserOfManySessions(t *testing.T) {
 	store, _ := newStore(t, perdure.Options{})
 	const many = 1234

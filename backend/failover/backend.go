@@ -39,7 +39,7 @@ type Backend struct {
 
 	// gate is held for reading by who serves offline, and for writing by who
 	// changes the state: nobody writes to the journal once it was found empty.
-	gate   sync.RWMutex
+	gate   rwLock
 	status atomic.Pointer[status]
 
 	suspect chan struct{} // wakes the monitor
@@ -66,7 +66,7 @@ type Backend struct {
 	merged          ids                    // of records of the journal, in the present recovery
 	own             ids                    // of sessions that nobody else can know: minted in this outage and never merged
 	marker          string                 // the id of the record that says that the front store is being filled
-	copying         sync.Mutex             // one writer or remover of the mirror's copy
+	copying         rwLock                 // one writer or remover of the mirror's copy
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is
 	outdated        bool

@@ -12,7 +12,7 @@ import (
 type looks struct {
 	mu      sync.Mutex
 	next    *look // not begun yet
-	running sync.Mutex
+	running rwLock
 }
 
 type look struct {

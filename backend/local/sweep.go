@@ -21,13 +21,23 @@ func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (exp
 	}
 	c.count = 1 // one lock at a time
 	for range perdure.Partitions {
-		b.execute(c)
+		if b.anyDue(c.first, c.now) {
+			b.execute(c)
+		}
 		if c.more || ctx.Err() != nil {
 			break
 		}
 		c.first++
 	}
 	return c.expired, c.more || ctx.Err() != nil, nil
+}
+
+// anyDue reports whether the partition holds anything whose time may have come.
+func (b *Backend) anyDue(partition int, now perdure.Millis) bool {
+	s := &b.shards[partition%perdure.Partitions]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.due) > 0 && s.due[0].at <= now
 }
 
 // sweepCommand drops what is due in count partitions from first on.

@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -84,10 +85,46 @@ func (d *depot) forgetTheLast() {
 func (s *Spaces) Lose(space string) {
 	s.use(space, func(d *depot) {
 		d.records, d.feed, d.dropped, d.life = map[string]string{}, nil, 0, d.life+1
+		d.ring()
 	})
 }
 
 // Overwrite replaces the stored bytes of a record.
 func (s *Spaces) Overwrite(space, id, value string) {
 	s.use(space, func(d *depot) { d.records[id] = value })
+}
+
+// News is closed at the next change in a space.
+func (s *Spaces) News(space string) (news <-chan struct{}) {
+	s.use(space, func(d *depot) { news = d.news })
+	return news
+}
+
+// Save keeps what a space holds; to call what it returns goes back to that, which
+// is another life of the store.
+func (s *Spaces) Save(space string) (restore func()) {
+	var records map[string]string
+	var first map[string]perdure.Millis
+	s.use(space, func(d *depot) { records, first = maps.Clone(d.records), maps.Clone(d.first) })
+	return func() {
+		s.use(space, func(d *depot) {
+			d.records, d.first = maps.Clone(records), maps.Clone(first)
+			d.feed, d.dropped, d.life = nil, 0, d.life+1
+			d.ring()
+		})
+	}
+}
+
+// Trim has the feed of a space forget all changes, and one that was to come.
+func (s *Spaces) Trim(space string) {
+	s.use(space, func(d *depot) {
+		d.dropped, d.feed = d.dropped+len(d.feed)+1, nil
+		d.ring()
+	})
+}
+
+// ring wakes who waits for changes.
+func (d *depot) ring() {
+	close(d.news)
+	d.news = make(chan struct{})
 }

@@ -1,0 +1,9 @@
+//go:build race
+
+package simulation
+
+// defaultSeeds are those of each profile that make test plays with the race
+// detector.
+const defaultSeeds = 20
+
+const raced = true
