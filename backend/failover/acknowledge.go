@@ -113,6 +113,11 @@ func (b *Backend) missed(ctx context.Context, st *status, batch perdure.Batch, r
 	case w.Op == perdure.OpPut:
 		r.Stored = held
 		return nil
+	case held.Kind == perdure.KindTombstone && held.Version == w.Record.Version: // what it has planted, as the feed has told already
+		if _, minted := perdure.OutageTime(held.ID); minted {
+			r.Outcome = perdure.Applied // of a session that is on its way
+		}
+		return nil
 	}
 	again, err := st.front.Apply(ctx, []perdure.Batch{batch})
 	if err != nil {

@@ -69,7 +69,11 @@ func (c cable) Changes(ctx context.Context, after string, limit int, wait time.D
 	if err := c.err(); err != nil {
 		return perdure.ChangeBatch{}, err
 	}
-	return c.Backend.Changes(ctx, after, limit, min(wait, 20*time.Millisecond))
+	batch, err := c.Backend.Changes(ctx, after, limit, min(wait, 20*time.Millisecond))
+	if cut := c.err(); cut != nil { // while it was waiting
+		return perdure.ChangeBatch{}, cut
+	}
+	return batch, err
 }
 
 func (c cable) Ping(ctx context.Context) error { return errors.Join(c.err(), c.Backend.Ping(ctx)) }

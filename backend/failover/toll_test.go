@@ -79,7 +79,14 @@ func (t toll) Changes(ctx context.Context, after string, limit int, wait time.Du
 	if err := t.pass(ctx, "changes"); err != nil {
 		return perdure.ChangeBatch{}, err
 	}
-	return t.Backend.Changes(ctx, after, limit, wait)
+	batch, err := t.Backend.Changes(ctx, after, limit, wait)
+	if err == nil {
+		err = t.pass(ctx, "changes") // also one that was waiting
+	}
+	if err != nil && !errors.Is(err, perdure.ErrFeedGap) {
+		return perdure.ChangeBatch{}, err
+	}
+	return batch, err
 }
 
 func (t toll) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.UserRemoved, error) {
