@@ -3,6 +3,7 @@ package perdure
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"sync"
 	"time"
 )
@@ -108,9 +109,13 @@ type Store struct {
 	sweeper sync.WaitGroup
 }
 
-// New makes a Store over the backend, which from then on belongs to it. It
-// returns an ErrInvalid where options contradict each other.
+// New makes a Store over the backend, which from then on belongs to it. It returns
+// an ErrInvalid if options contradict each other, or if there is no backend: a nil
+// one is what is left of an error that was not looked at.
 func New(backend Backend, options Options) (*Store, error) {
+	if isNil(backend) {
+		return nil, invalid("backend", "is nil; look at the error of what was to open it")
+	}
 	o, err := options.withDefaults()
 	if err != nil {
 		return nil, err
@@ -123,6 +128,15 @@ func New(backend Backend, options Options) (*Store, error) {
 		s.sweeper.Go(func() { s.sweepEvery(ctx, o.SweepInterval) })
 	}
 	return s, nil
+}
+
+// isNil reports whether there is no backend: none at all, or a nil pointer to one.
+func isNil(backend Backend) bool {
+	if backend == nil {
+		return true
+	}
+	v := reflect.ValueOf(backend)
+	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // Close ends the background sweep and closes the backend.

@@ -373,3 +373,13 @@ func TestOptionsThatContradict(t *testing.T) {
 		}
 	}
 }
+
+// TestNoBackend: what a caller has left who did not look at the error of opening one.
+func TestNoBackend(t *testing.T) {
+	var unopened *local.Backend
+	for _, backend := range []perdure.Backend{nil, unopened} {
+		if _, err := perdure.New(backend, perdure.Options{}); !errors.Is(err, perdure.ErrInvalid) {
+			t.Errorf("New(%T) returned %v", backend, err)
+		}
+	}
+}

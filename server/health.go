@@ -68,10 +68,10 @@ func outline(h failover.Health) string {
 	line := fmt.Sprintf("%s redis %s since %s; %s mirror: %d sessions, %v old", mark, h.State, h.Since.UTC().Format(time.RFC3339),
 		h.Mirror, h.MirrorRecords, time.Duration(h.MirrorAge)*time.Millisecond)
 	if h.JournalDepth > 0 {
-		line += fmt.Sprintf("; journal: %d records, the oldest %v", h.JournalDepth, time.Duration(h.JournalOldest)*time.Millisecond)
+		line += fmt.Sprintf("; journal: %d records wait, the first for %v", h.JournalDepth, time.Duration(h.JournalOldest)*time.Millisecond)
 	}
 	if !h.JournalDurable {
-		line += "; journal in memory alone"
+		line += "; what is written in an outage is not on disk"
 	}
 	if n := len(h.Kept); n > 0 {
 		line += fmt.Sprintf("; %d journals in the data directory are not merged: see journalsKept in /healthz", n)
@@ -80,7 +80,7 @@ func outline(h failover.Health) string {
 		line += fmt.Sprintf("; %d records refused by redis", h.Refused)
 	}
 	if h.Lost > 0 {
-		line += fmt.Sprintf("; %d records lost by redis so far", h.Lost)
+		line += fmt.Sprintf("; %d records that redis had lost were given back so far", h.Lost)
 	}
 	return line
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strings"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
@@ -43,6 +44,10 @@ func explain(next http.Handler) http.Handler {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			w.Header().Set("Allow", http.MethodPost)
 			http.Error(w, "a call is a POST of JSON: curl -H 'Content-Type: application/json' -d '{…}' …", http.StatusMethodNotAllowed)
+			return
+		}
+		if r.URL.Path == perdurev1connect.SessionServiceWatchSessionsProcedure && strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+			http.Error(w, "WatchSessions is a stream: call it by gRPC, gRPC-Web or the Connect protocol (application/connect+json)", http.StatusUnsupportedMediaType)
 			return
 		}
 		if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {

@@ -90,9 +90,11 @@ func (s *server) role(mode string) perdure.Finding {
 	replicas := s.number("connected_slaves")
 	f := perdure.Finding{Name: "replicas", Found: fmt.Sprintf("%s, %s with %d replicas", mode, s.info["role"], replicas)}
 	switch {
+	case s.info["role"] == "slave":
+		f.Severity, f.Advice = perdure.SeverityError, "this is a replica, which takes no writes: connect to its master, by Sentinel if it moves"
 	case replicas > 0:
 	case mode == "standalone":
-		f.Severity, f.Advice = perdure.SeverityInfo, "sessions are not available while this server is down; Sentinel or a Cluster with replicas takes over"
+		f.Severity, f.Advice = perdure.SeverityInfo, "no other server takes over while this one is down: perdure then serves what each daemon holds; Sentinel, or a Cluster with replicas, shortens that"
 	default:
 		f.Severity, f.Advice = perdure.SeverityWarning, "start a replica: nothing takes over when this master fails"
 	}
@@ -113,11 +115,14 @@ func (s *server) eviction() perdure.Finding {
 
 func (s *server) memory() perdure.Finding {
 	used, bound := s.number("used_memory"), s.number("maxmemory")
-	f := perdure.Finding{Name: "maxmemory", Found: fmt.Sprintf("%d of %d MiB are in use", used>>20, bound>>20)}
+	mib := func(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+	f := perdure.Finding{Name: "maxmemory", Found: fmt.Sprintf("%.1f of %.1f MiB are in use", mib(used), mib(bound))}
 	switch {
 	case bound == 0:
-		f.Found = fmt.Sprintf("none, %d MiB are in use", used>>20)
+		f.Found = fmt.Sprintf("none, %.1f MiB are in use", mib(used))
 		f.Severity, f.Advice = perdure.SeverityInfo, "set a maxmemory: a full server then refuses new sessions, rather than being killed with all of them"
+	case used >= bound:
+		f.Severity, f.Advice = perdure.SeverityError, "raise maxmemory: this server refuses new sessions"
 	case used > bound/10*9:
 		f.Severity, f.Advice = perdure.SeverityWarning, "raise maxmemory: a server at its bound refuses new sessions"
 	}

@@ -21,7 +21,7 @@ func (a *app) doctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Look at how a store is set up, and say what to do about it",
 		Long: `Look at how a store is set up: server, mode, eviction policy, persistence,
-clock, permissions, disk. Each finding comes with what to do about it, the worst
+clock, permissions, disk, and whether it takes a write now. Each finding comes with what to do about it, the worst
 first. Where one is an error, which puts sessions at risk, the exit code is 1.`,
 		Example: `  perdure doctor
   perdure doctor --json --store redis://127.0.0.1:6379`,
@@ -55,7 +55,7 @@ func (a *app) examine(ctx context.Context, i *factory.Instance) (report, error) 
 	if err != nil {
 		return r, err
 	}
-	r.Findings = append(r.Findings, findings...)
+	r.Findings = append(append(r.Findings, findings...), writes(ctx, i))
 	_, notes, err := a.config()
 	if err != nil {
 		return r, err
@@ -67,6 +67,15 @@ func (a *app) examine(ctx context.Context, i *factory.Instance) (report, error) 
 	}
 	slices.SortStableFunc(r.Findings, func(x, y perdure.Finding) int { return cmp.Compare(y.Severity, x.Severity) })
 	return r, nil
+}
+
+// writes is whether a login and a logout would be acknowledged now, by the way that
+// they go.
+func writes(ctx context.Context, i *factory.Instance) perdure.Finding {
+	if err := i.Backend().Ping(ctx); err != nil {
+		return perdure.Finding{Severity: perdure.SeverityError, Name: "writes", Found: "a login or a logout would fail now", Advice: err.Error()}
+	}
+	return perdure.Finding{Name: "writes", Found: "a login and a logout would be acknowledged now"}
 }
 
 // verdict is an error where sessions are at risk.

@@ -66,6 +66,9 @@ func (a *app) withSessions(do func(context.Context, sessions, []string) error) f
 
 func (a *app) openSessions(c *cobra.Command, args []string) (sessions, error) {
 	if factory.IsDaemon(a.address) {
+		if i, err := a.openStore(c, false); err == nil {
+			return store{i}, nil // it is the admin port
+		}
 		return newDaemon(a.address)
 	}
 	i, err := a.openStore(c, false)
