@@ -23,6 +23,18 @@ func EmptyEpoch(user UserKey, v Version, horizon Millis) Record {
 	return (&epoch{}).record(user, v, horizon)
 }
 
+// MarkedEpoch is an EmptyEpoch with marks: names, each with a version, of which a join
+// keeps the later. So several processes can leave their marks in one record.
+func MarkedEpoch(user UserKey, v Version, horizon Millis, marks map[string]Version) Record {
+	return (&epoch{except: marks}).record(user, v, horizon)
+}
+
+// Marks are the marks of an epoch. It returns an ErrFormat.
+func Marks(r Record) (map[string]Version, error) {
+	e, err := decodeEpoch(r)
+	return e.except, err
+}
+
 // record is the epoch as it is stored for a user, until the horizon.
 func (e *epoch) record(user UserKey, v Version, horizon Millis) Record {
 	return Record{ID: EpochID(user), Body: e.encode(), Header: Header{

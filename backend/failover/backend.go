@@ -66,6 +66,7 @@ type Backend struct {
 	merged          ids                    // of records of the journal, in the present recovery
 	own             ids                    // of sessions that nobody else can know: minted in this outage and never merged
 	marker          string                 // the id of the record that says that the front store is being filled
+	filler          string                 // the name of this process in it
 	copying         rwLock                 // one writer or remover of the mirror's copy
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is
@@ -113,7 +114,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	}
 	clockwork := newClockwork(opts.Now)
 	opts.Now = clockwork.Now
-	b := &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler())}
+	b := &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler()), filler: perdure.NewID(0)}
 	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
 		return nil, err
 	}

@@ -122,6 +122,31 @@ func TestAnEmptyServerThatTakesAMinuteToFill(t *testing.T) {
 	})
 }
 
+// TestARestartThatHasLostNothing: whoever gave back all that there was to give back says
+// so, and a few seconds later lists are whole and unknown ids are not found again, also
+// at a process that holds little.
+func TestARestartThatHasLostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		ids := fill(t, s, "ada", 50)
+		full := s.open(t, failover.Options{Mirror: failover.MirrorFull})
+		seen := s.open(t, failover.Options{Mirror: failover.MirrorSeen})
+		full.awaitWhole(t)
+		seen.want(t, true, ids[:5]...)
+		s.starts.Add(1)
+		seen.want(t, true, ids[0])
+		time.Sleep(7 * time.Second) // to be noticed, to ask all, and to be sure that all others have
+		for _, n := range []*node{full, seen} {
+			if page, err := n.List(t.Context(), perdure.ListQuery{UserID: "ada"}); err != nil || len(page.Sessions) != 50 {
+				t.Errorf("a list has %d sessions, %v", len(page.Sessions), err)
+			}
+			if _, err := n.Get(t.Context(), perdure.NewID(3)); !errors.Is(err, perdure.ErrNotFound) {
+				t.Errorf("an id that nobody has: %v", err)
+			}
+		}
+	})
+}
+
 // TestAGapInTheFeedIsNoLoss: a process that reads the feed too slowly for a storm of
 // writes makes up for it, and doubts nothing meanwhile.
 func TestAGapInTheFeedIsNoLoss(t *testing.T) {

@@ -20,7 +20,7 @@ type Incarnated interface {
 
 // lossGrace is how long after a possible loss of data a session that nobody here
 // holds is taken for one that another process is about to bring back.
-const lossGrace = 10 * time.Second
+const lossGrace = 5 * time.Second
 
 // doubt has the monitor compare all that is held here with the front store: it
 // may have lost something.

@@ -11,23 +11,34 @@ import (
 )
 
 // Who gives back to the front store what it has lost says so in it, in a marker that
-// all can read: an epoch of nobody, which ends no session, and whose expiry is a lease
-// that is renewed for as long as that goes on. While it stands, what is absent may be
-// on its way.
+// all can read: an epoch of nobody, which ends no session, with a mark of each process
+// that fills the store. A mark is a lease, which is renewed for as long as that goes on
+// and given up when it is done. While one stands, what is absent may be on its way.
 const (
 	leaseTime  = 15 * time.Second
 	leaseEvery = leaseTime / 3
 )
+
+// mark is a lease from now on, of which none is left if it is given up. The later of
+// two holds.
+func (b *Backend) mark(lease time.Duration) perdure.Version {
+	return perdure.Version{Time: b.clock.Tick().Time, Node: uint32(lease.Milliseconds())}
+}
+
+// stands reports whether the lease of a mark does at a time.
+func stands(mark perdure.Version, at perdure.Millis) bool {
+	return at < mark.Millis()+perdure.Millis(mark.Node)
+}
 
 // filler is the user key of the marker. No user has it: an id is not that long.
 func filler() perdure.UserKey {
 	return perdure.HashUser(strings.Repeat("this session store is being filled again ", 10))
 }
 
-// fill has the lease stand from when it returns until stop is called, and leaseTime
-// longer. A front store that refuses the marker is filled without.
+// fill has the lease stand from when it returns until stop is called. A front store
+// that refuses the marker is filled without.
 func (b *Backend) fill(ctx context.Context, front perdure.Backend) (stop func(), err error) {
-	err = b.lease(ctx, front)
+	err = b.lease(ctx, front, leaseTime)
 	switch {
 	case err == nil:
 	case errors.Is(err, perdure.ErrUnavailable) && !errors.Is(err, perdure.ErrFull):
@@ -35,26 +46,34 @@ func (b *Backend) fill(ctx context.Context, front perdure.Backend) (stop func(),
 	default:
 		b.opts.Logger.Warn("other processes cannot be told that the session store is being filled again", "error", err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	renewing, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for ctx.Err() == nil {
-			rest(ctx, leaseEvery)
-			if err := b.lease(ctx, front); err != nil && ctx.Err() == nil {
+		for {
+			rest(renewing, leaseEvery)
+			if renewing.Err() != nil {
+				return
+			}
+			if err := b.lease(renewing, front, leaseTime); err != nil && renewing.Err() == nil {
 				b.opts.Logger.Debug("the lease on filling the session store could not be renewed", "error", err)
 			}
 		}
 	}()
-	return func() { cancel(); <-done }, nil
+	return func() {
+		cancel()
+		<-done
+		if err := b.lease(ctx, front, 0); err != nil { // it ends by itself then
+			b.opts.Logger.Debug("the lease on filling the session store could not be given up", "error", err)
+		}
+	}, nil
 }
 
 // leaseAttempts is more than as many processes as fill a store at a time.
 const leaseAttempts = 100
 
-// lease writes the marker anew: over that of another process, and never for a shorter
-// time.
-func (b *Backend) lease(ctx context.Context, front perdure.Backend) error {
+// lease puts the mark of this process into the marker, beside those of others.
+func (b *Backend) lease(ctx context.Context, front perdure.Backend, lease time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, leaseEvery)
 	defer cancel()
 	stored, err := front.Get(ctx, b.marker)
@@ -63,7 +82,14 @@ func (b *Backend) lease(ctx context.Context, front perdure.Backend) error {
 	}
 	until := b.now() + perdure.Millis(leaseTime.Milliseconds())
 	for range leaseAttempts {
-		marker := perdure.EmptyEpoch(filler(), b.clock.Tick(stored.Version), max(stored.Expiry, until))
+		marks := map[string]perdure.Version{}
+		if stored.Exists() {
+			if marks, err = perdure.Marks(stored); err != nil {
+				return err
+			}
+		}
+		marks[b.filler] = b.mark(lease)
+		marker := perdure.MarkedEpoch(filler(), b.clock.Tick(stored.Version), max(stored.Expiry, until), marks)
 		results, err := front.Apply(ctx, []perdure.Batch{{{Op: perdure.OpPut, Record: marker, Base: stored.Version}}})
 		if err == nil {
 			err = results[0].Err
@@ -102,5 +128,18 @@ func (b *Backend) filling() bool {
 }
 
 func (b *Backend) leased(marker *perdure.Record) bool {
-	return marker.Kind == perdure.KindEpoch && b.now() < marker.Expiry
+	if marker.Kind != perdure.KindEpoch {
+		return false
+	}
+	marks, err := perdure.Marks(*marker)
+	if err != nil {
+		return true // of a later release, perhaps
+	}
+	now := b.now()
+	for _, mark := range marks {
+		if stands(mark, now) {
+			return true
+		}
+	}
+	return false
 }
