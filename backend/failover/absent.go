@@ -60,8 +60,11 @@ func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, h
 	}
 	b.contested.remove(held.ID)
 	if merged.Changed {
-		b.metrics.lost.Add(1)
-		b.doubt("it lacked a change that it had acknowledged")
+		implied, err := b.implied(ctx, front, []perdure.Record{held}, []bool{stored.Exists()})
+		if err != nil || !implied[held.ID] {
+			b.metrics.lost.Add(1)
+			b.doubt("it lacked a change that it had acknowledged")
+		}
 	}
 	b.mirror.learn(&merged.Record, held.Version)
 	return merged.Record, nil
@@ -83,7 +86,9 @@ func (b *Backend) takeAll(ctx context.Context, front perdure.Backend, records []
 			b.mirror.learn(r, held.Version)
 		}
 	}
-	return b.mergeAll(ctx, front, more, nil, b.gaveBack)
+	return b.mergeAll(ctx, front, more, nil, func(records []perdure.Record, merged []perdure.Merged) error {
+		return b.gaveBack(records, merged, nil)
+	})
 }
 
 // mayLack reports whether the front store may have lost what is held of a session,

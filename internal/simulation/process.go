@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,6 +80,7 @@ func (p *process) start(ctx context.Context) error {
 		return l.link, nil
 	}
 	options.Now, options.Dir, options.Notify = p.now, p.disk.path(), l.note
+	options.Store = fmt.Sprint("service ", p.service)
 	before := p.disk.held()
 	b, err := failover.Open(ctx, options)
 	if err != nil {

@@ -38,7 +38,7 @@ func (j *judge) alive(x *session, e *Event) bool {
 		return false
 	}
 	for _, r := range j.revokes {
-		if r.may(e) && j.sameUser(r, x) && !j.spared(r, x) && !j.bornAfter(x, r) {
+		if r.may(e) && j.sameUser(r, x) && !j.named(r, x) && !j.bornAfter(x, r) {
 			return false
 		}
 	}
@@ -65,6 +65,18 @@ func (x *session) root() *session {
 	return x
 }
 
+// named reports whether a revocation spares the session for sure: it names it, or what
+// it was rotated from. What both sides of a partition rotated one session into are two.
+func (j *judge) named(r *Event, x *session) bool {
+	for ; x != nil; x = x.parent {
+		if slices.Contains(r.ids, x.id) {
+			return true
+		}
+	}
+	return false
+}
+
+// spared reports whether a revocation may spare the session.
 func (j *judge) spared(r *Event, x *session) bool {
 	return slices.ContainsFunc(r.ids, func(id string) bool {
 		y := j.byID[id]
