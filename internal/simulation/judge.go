@@ -195,14 +195,13 @@ func (j *judge) hearList(e *Event) {
 }
 
 // listable reports whether a list must have the session if it is alive. Who is cut
-// off lists what was there then; of what a store has lost it is known by the id alone
-// that it is on its way back.
+// off lists what was there then.
 func (j *judge) listable(x *session, e *Event) bool {
 	if e.final {
 		return true
 	}
 	elsewhere := func(w *Event) bool { return w.life != e.life }
-	return !j.lossy(e) && (e.connected() || !elsewhere(x.made) && !slices.ContainsFunc(slices.Concat(x.expiries, x.touches), elsewhere))
+	return e.connected() || !elsewhere(x.made) && !slices.ContainsFunc(slices.Concat(x.expiries, x.touches), elsewhere)
 }
 
 // absent judges the statement that a session is not there.
