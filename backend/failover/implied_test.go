@@ -75,3 +75,47 @@ func revokeAll(t *testing.T, n *node) {
 		t.Fatal(err)
 	}
 }
+
+// TestWhatWasSweptAndPutOffElsewhereKeepsItsChanges: a session is over and swept while a
+// process that is cut off has put its expiry off. It comes back with what another had
+// changed meanwhile, and that the front store lacked it is no loss of data.
+func TestWhatWasSweptAndPutOffElsewhereKeepsItsChanges(t *testing.T) {
+	for name, kept := range map[string]keeper{"heard of": nil, "read before it is heard of": unfollowed} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shared := newShared(t)
+				front, store := newToll(shared), perdure.Options{SweepInterval: -1}
+				n, away := startProcess(t, front, failover.Options{}, store), startProcess(t, shared, failover.Options{}, store)
+				s, err := away.Create(t.Context(), perdure.Data{UserID: "u", TTL: time.Minute})
+				if err != nil {
+					t.Fatal(err)
+				}
+				away.cutOff(t)
+				if _, err := n.Update(t.Context(), s.ID, perdure.Patch{Username: ptr("ada")}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				if _, err := away.Update(t.Context(), s.ID, perdure.Patch{ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				sweep(t, n.Store)
+				front.keep(kept)
+				away.cut.Store(false)
+				away.await(t, failover.Healthy)
+				if kept == nil {
+					time.Sleep(10 * time.Second) // of virtual time: the feed is followed
+				} else {
+					n.want(t, true, s.ID)
+				}
+				if got, err := away.Get(t.Context(), s.ID); err != nil || got.Username != "ada" {
+					t.Errorf("%q, %v", got.Username, err)
+				}
+				n.want(t, true, s.ID)
+				if h := n.failover.Health(t.Context()); h.Lost > 0 || h.State != failover.Healthy {
+					t.Errorf("%s, lost %d", h.State, h.Lost)
+				}
+			})
+		})
+	}
+}

@@ -288,9 +288,10 @@ func (b *Backend) gaveBack(records []perdure.Record, merged []perdure.Merged, im
 			}
 		case m.Err == nil:
 			b.barred.remove(id)
-			if m.Changed && !implied[id] {
+			if m.Changed && !implied[id] && !b.mirror.outlived.has(id) {
 				b.metrics.lost.Add(1)
 			}
+			b.mirror.outlived.remove(id)
 			b.mirror.learn(&m.Record, records[i].Version)
 		}
 	}
