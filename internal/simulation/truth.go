@@ -183,15 +183,21 @@ func (j *judge) expiriesOf(x *session, e *Event, past, own bool) (all []time.Dur
 		switch {
 		case !w.may(e), w.done && refused(w), w == e && !own:
 		case w == last, past, last == nil, x.parent != nil,
-			w == e, !w.acked(), !j.sees(w, e), last.session.Version.Before(w.session.Version), j.lapsed(w, last), restamped(w), restamped(last):
+			w == e, !w.acked(), !j.sees(w, e), last.session.Version.Before(w.session.Version), together(w, last), restamped(w), restamped(last):
 			all = append(all, j.expiry(w))
 		}
 	}
 	return all
 }
 
+// together reports whether two writes came in the same millisecond, so that of what a
+// sweep has left of one it cannot be told whether the other came later.
+func together(a, b *Event) bool {
+	return a.session.Version.Millis() == b.session.Version.Millis()
+}
+
 // lapsed reports whether the session was over, for the front store, before that
-// knew of the write that put its end off. What becomes of it then is not promised.
+// knew of the write that put its end off. What was changed before may be gone then.
 func (j *judge) lapsed(w, last *Event) bool { return j.expiry(w) <= j.known(last)+tolerance }
 
 // refused reports whether a write has changed nothing for sure.
