@@ -146,3 +146,11 @@ func (l *life) healthyFrom(moves int, t time.Duration) (time.Duration, bool) {
 	}
 	return 0, false
 }
+
+// vouched reports whether it was ever known by how much the clock was off. What was
+// stamped in a life that began and ended in one outage counts as made right before the
+// next.
+func (l *life) vouched() bool {
+	_, ok := l.healthyFrom(0, l.began)
+	return ok
+}

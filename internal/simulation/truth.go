@@ -102,7 +102,7 @@ func (j *judge) bornBefore(x *session, r *Event) bool {
 	case m.life == r.life, r.online() && j.knownBy(m, r) && !j.lossy(r):
 		return true
 	}
-	return m.session.Version.Millis()+1 < perdure.MillisOf(j.w.born.Add(r.began+r.off))
+	return m.life.vouched() && m.session.Version.Millis()+1 < perdure.MillisOf(j.w.born.Add(r.began+r.off))
 }
 
 // dead returns what ended the session for sure for whoever made the call.
@@ -206,9 +206,9 @@ func refused(w *Event) bool {
 }
 
 // restamped reports whether the version of a write may be another by now: it was
-// given by a clock that was wrong.
+// given by a clock that was wrong, or that nobody can vouch for.
 func restamped(w *Event) bool {
-	return !w.online() && max(w.off.Abs(), w.offAt.Abs()) > 30*time.Second
+	return !w.online() && (max(w.off.Abs(), w.offAt.Abs()) > 30*time.Second || !w.life.vouched())
 }
 
 func (j *judge) expiry(w *Event) time.Duration {
