@@ -183,7 +183,7 @@ func (j *judge) expiriesOf(x *session, e *Event, past, own bool) (all []time.Dur
 		switch {
 		case !w.may(e), w.done && refused(w), w == e && !own:
 		case w == last, past, last == nil, x.parent != nil,
-			w == e, !w.acked(), !j.sees(w, e), last.session.Version.Before(w.session.Version), together(w, last), restamped(w), restamped(last):
+			w == e, !w.acked(), !j.sees(w, e), last.session.Version.Before(w.session.Version), together(w, last), j.lapsed(w, last) && x.mergedTo(last), restamped(w), restamped(last):
 			all = append(all, j.expiry(w))
 		}
 	}
@@ -194,6 +194,12 @@ func (j *judge) expiriesOf(x *session, e *Event, past, own bool) (all []time.Dur
 // sweep has left of one it cannot be told whether the other came later.
 func together(a, b *Event) bool {
 	return a.session.Version.Millis() == b.session.Version.Millis()
+}
+
+// mergedTo reports whether something else may have been merged into the session: then what
+// a sweep leaves of it may look as if it had been written after the last change of its end.
+func (x *session) mergedTo(last *Event) bool {
+	return slices.ContainsFunc(slices.Concat(x.updates, x.expiries), func(u *Event) bool { return u != last && !u.online() && !refused(u) })
 }
 
 // lapsed reports whether the session was over, for the front store, before that
