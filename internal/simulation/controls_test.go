@@ -37,7 +37,6 @@ var controls = []struct {
 	{"a put with an older version is in conflict", "two sides"},
 	{"a touch minds no expiry", "changing expiries"},
 	{"a removal replaces a tombstone", "rotations"},
-	{"a batch is applied until something is in the way", "rotations"},
 	{"a listing loses what had its expiry cut", "changing expiries"},
 	{"a short session hides the longer ones", "changing expiries"},
 	{"what was promised more leaves nothing when it is swept", "changing expiries"},
