@@ -33,6 +33,8 @@ var controls = []struct {
 	{"tombstones are dropped at their expiry", "old copies"},
 	{"the feed loses a change", "outages"},
 	{"the feed passes over a gap", "full mirrors"},
+	{"the feed swaps changes", "full mirrors"},
+	{"an exact put replaces whatever session is stored", "expected versions"},
 	{"an epoch stops no foreign id", "outages"},
 	{"a put with an older version is in conflict", "two sides"},
 	{"a touch minds no expiry", "changing expiries"},
