@@ -8,12 +8,10 @@ import (
 )
 
 // Profile is a kind of history: who takes part, what they do and what befalls
-// them. A profile is what is switched on or off in make test.
+// them.
 type Profile struct {
 	Name  string
 	About string // in one sentence
-	// Broken says why the profile is not clean yet: make test plays it on demand alone.
-	Broken string
 
 	Procs  int
 	Owners []int // the service of each process; defaults to one service for all
