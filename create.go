@@ -47,13 +47,13 @@ func (s *Store) create(ctx context.Context, data *Data) (Session, error) {
 // insert gives the record of the batch its birth and puts it. An epoch in its way came from
 // a clock ahead of ours: the session is born after it. A backend that does not
 // want the id that was minted gets another; one that was chosen stays. A life
-// above zero begins with the birth.
+// above zero begins with the birth, or now: versions may be ahead of the clock.
 func (s *Store) insert(ctx context.Context, batch Batch, body string, life Millis) (err error) {
 	var epoch Version
 	r := &batch[0].Record
 	for range maxAttempts {
 		r.Born = s.clock.Tick(epoch)
-		r.Version, r.LastAccess = r.Born, r.Born.Millis()
+		r.Version, r.LastAccess = r.Born, min(r.Born.Millis(), s.clock.Now())
 		if life > 0 {
 			r.Expiry = r.LastAccess + life
 		}

@@ -33,7 +33,7 @@ func (s *Store) end(ctx context.Context, action Action, id string, reason Reason
 	tomb := Record{ID: id, Header: Header{Kind: KindTombstone, Reason: reason, Version: s.clock.Tick()}}
 	_, coming := OutageTime(id) // it may still be in the journal of a process that is cut off
 	if coming {
-		tomb.Horizon = now + Millis(s.options.MaxTTL.Milliseconds())
+		tomb.Horizon = s.furthest(now)
 	}
 	session, ended, err := s.merger.end(ctx, Write{Op: OpRemove, Record: tomb, Plant: coming})
 	if session.Exists() && !session.Live(now) {
@@ -74,15 +74,19 @@ func (s *Store) revokeUser(ctx context.Context, userID string, exceptIDs []strin
 		return 0, err
 	}
 	now := s.clock.Now()
-	// A session can be extended to its horizon, which may be beyond MaxTTL.
-	horizon := now + Millis(max(s.options.MaxTTL, s.options.Horizon).Milliseconds())
-	ended, err := s.merger.revoke(ctx, s.options.Codec.UserKey(userID), exceptIDs, horizon, ReasonUserRevoked)
+	ended, err := s.merger.revoke(ctx, s.options.Codec.UserKey(userID), exceptIDs, s.furthest(now), ReasonUserRevoked)
 	for _, session := range ended {
 		if session.Live(now) {
 			n++
 		}
 	}
 	return n, err
+}
+
+// furthest is until when a session may live that exists now, and is not known here. It
+// can be extended to its horizon, which may be beyond MaxTTL.
+func (s *Store) furthest(now Millis) Millis {
+	return now + Millis(max(s.options.MaxTTL, s.options.Horizon).Milliseconds())
 }
 
 const sweepBatch = 1000

@@ -383,3 +383,23 @@ func TestNoBackend(t *testing.T) {
 		}
 	}
 }
+
+// TestALifeIsMeasuredByTheClock: who has met a version from a clock that is ahead issues
+// later ones, and yet a new session lives as long as it is to from now.
+func TestALifeIsMeasuredByTheClock(t *testing.T) {
+	const idle, life = 30 * time.Second, 5 * time.Minute
+	store, clock := newStore(t, perdure.Options{IdleTimeout: idle})
+	now := clock.now
+	met := mustCreate(t, store, perdure.Data{UserID: "u"})
+	clock.now = now.Add(40 * time.Second)
+	if _, err := store.Update(t.Context(), mustCreate(t, store, perdure.Data{UserID: "u"}).ID, perdure.Patch{Roles: []string{"ahead"}}); err != nil {
+		t.Fatal(err)
+	}
+	clock.now = now.Add(20 * time.Second) // within what versions may be ahead of the clock
+	s := mustCreate(t, store, perdure.Data{UserID: "u", TTL: life})
+	if !met.Version.Before(s.Version) || !s.ExpiresAt.Equal(clock.now.Add(life)) || !s.LastAccessedAt.Equal(clock.now) {
+		t.Errorf("created at %v: until %v, last access %v", clock.now, s.ExpiresAt, s.LastAccessedAt)
+	}
+	clock.now = clock.now.Add(idle + time.Millisecond)
+	wantGone(t, store, s.ID)
+}

@@ -1,6 +1,7 @@
 package perdure_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -109,5 +110,38 @@ func TestWhatASweepLeaves(t *testing.T) {
 				t.Errorf("it lives: %v, %v; want %v", lives, err, c.lives)
 			}
 		})
+	}
+}
+
+// TestALogoutOfWhatIsStillToComeOutlastsIt: a session that was made in an outage, and is
+// known to nobody else yet, can be extended to its horizon, which lies beyond a short
+// MaxTTL. What a logout leaves of it stands as long.
+func TestALogoutOfWhatIsStillToComeOutlastsIt(t *testing.T) {
+	options := perdure.Options{TTL: 30 * time.Minute, MaxTTL: time.Hour}
+	here, clock := newStore(t, options)
+	there, clock2 := newStore(t, options)
+	clock2.now = clock.now
+	id := perdure.NewOutageID(perdure.HashUser("u").Partition(), clock.now)
+	mustCreate(t, there, perdure.Data{ID: id, UserID: "u"})
+	if _, err := there.Update(t.Context(), id, perdure.Patch{ExpiresAt: clock.now.Add(10 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := here.Revoke(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	clock.now = clock.now.Add(2 * time.Hour)
+	if _, err := here.DeleteExpired(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := there.Backend().Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := perdure.Merger{Backend: here.Backend(), Clock: perdure.NewClock(clock.Now)}
+	if _, err := m.Merge(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := here.Get(t.Context(), id); !errors.Is(err, perdure.ErrNotFound) {
+		t.Errorf("the session that was logged out: %v", err)
 	}
 }

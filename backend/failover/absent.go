@@ -60,22 +60,28 @@ func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, h
 	}
 	b.contested.remove(held.ID)
 	if merged.Changed {
-		b.metrics.lost.Add(1)
-		b.doubt("it lacked a change that it had acknowledged")
+		implied, err := b.implied(ctx, front, []perdure.Record{held}, []bool{stored.Exists()})
+		if err != nil || !implied[held.ID] && !b.mirror.outlived.has(held.ID) {
+			b.metrics.lost.Add(1)
+			b.doubt("it lacked a change that it had acknowledged")
+		}
 	}
+	b.mirror.outlived.remove(held.ID)
 	b.mirror.learn(&merged.Record, held.Version)
 	return merged.Record, nil
 }
 
-// takeAll has the mirror learn what the front store holds. Where that may have lost
-// something, what the mirror alone holds of sessions that were rotated goes to their
-// successors first.
+// takeAll has the mirror learn what the front store holds. What that has swept, and got
+// again without what was changed, it is given. Where it may have lost something, what the
+// mirror alone holds of sessions that were rotated goes to their successors first.
 func (b *Backend) takeAll(ctx context.Context, front perdure.Backend, records []perdure.Record) error {
 	var more []perdure.Record
 	for i := range records {
 		r := &records[i]
 		held, behind := b.mirror.learn(r, perdure.Version{})
 		switch {
+		case behind && b.mirror.outlived.has(r.ID):
+			more = append(more, held)
 		case !behind || !rotated(r, &held):
 		case b.mayLack(&held):
 			more = append(more, held)
@@ -83,7 +89,9 @@ func (b *Backend) takeAll(ctx context.Context, front perdure.Backend, records []
 			b.mirror.learn(r, held.Version)
 		}
 	}
-	return b.mergeAll(ctx, front, more, nil, b.gaveBack)
+	return b.mergeAll(ctx, front, more, nil, func(records []perdure.Record, merged []perdure.Merged) error {
+		return b.gaveBack(records, merged, nil)
+	})
 }
 
 // mayLack reports whether the front store may have lost what is held of a session,

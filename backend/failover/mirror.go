@@ -25,6 +25,10 @@ type mirror struct {
 	missed atomic.Int64           // records that did not fit
 	loaded atomic.Bool            // a full mirror that has read all that is stored
 	whole  atomic.Bool            // and that is all there is
+	// outlived are sessions that were over as they were held here, and which the front
+	// store has again from somebody who had put that off: it may have swept them in
+	// between, and so lack what others changed.
+	outlived ids
 }
 
 // mirrorSkew is how far what the front store has taken may be ahead of this
@@ -83,7 +87,10 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 		m.outdated(&held)
 		return *r, false
 	}
-	return merged.Record, exceeds(&merged.Record, r)
+	if behind = exceeds(&merged.Record, r); behind && held.Kind == perdure.KindSession && held.Deadline() <= perdure.MillisOf(m.now()) {
+		m.outlived.add(r.ID)
+	}
+	return merged.Record, behind
 }
 
 // rotated reports whether the record says that the session which is held was rotated.

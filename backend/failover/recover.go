@@ -241,6 +241,7 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 	unreadable := b.passOver(bad)
 	now := perdure.MillisOf(b.opts.Now())
 	var gone []perdure.Record
+	var there []bool
 	for i, r := range records {
 		if unreadable[r.ID] {
 			continue
@@ -252,7 +253,7 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 		switch {
 		case !behind:
 		case b.counts(&held, now) && !b.forsaken(&held):
-			gone = append(gone, held)
+			gone, there = append(gone, held), append(there, stored[i].Exists())
 		case rotated(&stored[i], &held):
 			b.mirror.learn(&stored[i], held.Version)
 		}
@@ -261,16 +262,23 @@ func (b *Backend) reconcilePage(ctx context.Context, front perdure.Backend, reco
 	if err := pace.rest(ctx, began, ended, len(records)/20); err != nil || len(gone) == 0 {
 		return err
 	}
+	implied, err := b.implied(ctx, front, gone, there)
+	if err != nil {
+		return err
+	}
 	return b.mergeAll(ctx, front, gone, pace, func(records []perdure.Record, merged []perdure.Merged) error {
-		if slices.ContainsFunc(merged, func(m perdure.Merged) bool { return m.Err == nil && m.Changed }) {
+		before := b.metrics.lost.Load()
+		err := b.gaveBack(records, merged, implied)
+		if b.metrics.lost.Load() > before {
 			found()
 		}
-		return b.gaveBack(records, merged)
+		return err
 	})
 }
 
-// gaveBack takes in what became of records that the front store had lost.
-func (b *Backend) gaveBack(records []perdure.Record, merged []perdure.Merged) error {
+// gaveBack takes in what became of records that the front store had lost, or whose
+// end it knew otherwise.
+func (b *Backend) gaveBack(records []perdure.Record, merged []perdure.Merged, implied map[string]bool) error {
 	for i := range merged {
 		m, id := &merged[i], records[i].ID
 		switch {
@@ -280,9 +288,10 @@ func (b *Backend) gaveBack(records []perdure.Record, merged []perdure.Merged) er
 			}
 		case m.Err == nil:
 			b.barred.remove(id)
-			if m.Changed {
+			if m.Changed && !implied[id] && !b.mirror.outlived.has(id) {
 				b.metrics.lost.Add(1)
 			}
+			b.mirror.outlived.remove(id)
 			b.mirror.learn(&m.Record, records[i].Version)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -134,4 +135,42 @@ func TestAnExpiryBroughtForwardIsNotALoss(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatLooksOverInAnOutage: a process has heard that a session was over and swept, and
+// is cut off when another comes back that had put its expiry off. It does not know, and
+// says so; a logout through it holds.
+func TestWhatLooksOverInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared, store := newShared(t), perdure.Options{SweepInterval: -1}
+		n, away := startProcess(t, shared, failover.Options{}, store), startProcess(t, shared, failover.Options{}, store)
+		id := n.create(t, "u")
+		for _, p := range []*node{away, n} {
+			p.want(t, true, id)
+		}
+		if _, err := n.Update(t.Context(), id, perdure.Patch{ExpiresAt: time.Now().Add(time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		away.cutOff(t)
+		time.Sleep(time.Second)
+		if _, err := away.Update(t.Context(), id, perdure.Patch{ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		sweep(t, n.Store)
+		n.want(t, false, id) // as the front store says
+		n.cutOff(t)
+		away.cut.Store(false)
+		away.await(t, failover.Healthy)
+		away.want(t, true, id)
+		n.wantUnknown(t, id)
+		if _, err := n.Delete(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+		n.cut.Store(false)
+		n.await(t, failover.Healthy)
+		for _, p := range []*node{away, n} {
+			p.want(t, false, id)
+		}
+	})
 }

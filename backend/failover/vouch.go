@@ -13,7 +13,11 @@ import (
 func (b *Backend) vouch(st *status, held *holding, at perdure.Millis) error {
 	r := &held.Record
 	switch {
-	case r.Kind != perdure.KindSession, b.own.has(r.ID):
+	case b.own.has(r.ID):
+		return nil
+	case r.Kind == perdure.KindTombstone && r.Reason == perdure.ReasonExpired && at < r.Horizon:
+		return b.unavailable(st, "the session was over when this process could last know; others may have put that off before")
+	case r.Kind != perdure.KindSession:
 		return nil
 	case held.stale:
 		return b.unavailable(st, "this process was down for too long to know what became of the session meanwhile")

@@ -32,6 +32,17 @@ var controls = []struct {
 	{"a sweep does not see that an expiry moved", "changing expiries"},
 	{"tombstones are dropped at their expiry", "old copies"},
 	{"the feed loses a change", "outages"},
+	{"the feed passes over a gap", "full mirrors"},
+	{"the feed swaps changes", "full mirrors"},
+	{"an exact put replaces whatever session is stored", "expected versions"},
+	{"an epoch stops no foreign id", "outages"},
+	{"a put with an older version is in conflict", "two sides"},
+	{"a touch minds no expiry", "changing expiries"},
+	{"a removal replaces a tombstone", "rotations"},
+	{"a listing loses what had its expiry cut", "changing expiries"},
+	{"a short session hides the longer ones", "changing expiries"},
+	{"what was promised more leaves nothing when it is swept", "changing expiries"},
+	{"what was minted in an outage leaves nothing when it is swept", "changing expiries"},
 }
 
 // controlSeeds is within how many seeds a bug must show.

@@ -162,11 +162,17 @@ func (j *judge) hear(e *Event) {
 	}
 	x := j.byID[e.id]
 	switch {
-	case e.final && (x == nil || j.alive(x, e)):
+	case e.final && (x == nil || j.alive(x, e) || j.came(x)):
 		j.breach(Unwell, e, "%s %s is refused by p%d after all was mended: %v", op, j.name(e.id), e.life.p.n, e.err)
 	case j.w.profile.EndsTaken && (op == Delete || op == Revoke || op == RevokeUser && len(e.ids) == 0):
 		j.breach(Refused, e, "p%d refused to %s %s: %v", e.life.p.n, op, cmp.Or(j.name(e.id), user(e.Step.User)), e.err)
 	}
+}
+
+// came reports whether the session has reached the front store for sure, so that it is
+// known by the end whether it is there, whatever became of it since.
+func (j *judge) came(x *session) bool {
+	return x.made.acked() && j.guaranteed(x.made) && len(j.w.losses) == 0
 }
 
 func (j *judge) hearList(e *Event) {
@@ -189,14 +195,13 @@ func (j *judge) hearList(e *Event) {
 }
 
 // listable reports whether a list must have the session if it is alive. Who is cut
-// off lists what was there then; of what a store has lost it is known by the id alone
-// that it is on its way back.
+// off lists what was there then.
 func (j *judge) listable(x *session, e *Event) bool {
 	if e.final {
 		return true
 	}
 	elsewhere := func(w *Event) bool { return w.life != e.life }
-	return !j.lossy(e) && (e.connected() || !elsewhere(x.made) && !slices.ContainsFunc(slices.Concat(x.expiries, x.touches), elsewhere))
+	return e.connected() || !elsewhere(x.made) && !slices.ContainsFunc(slices.Concat(x.expiries, x.touches), elsewhere)
 }
 
 // absent judges the statement that a session is not there.

@@ -164,6 +164,9 @@ func (w *world) call(ctx context.Context, p *process, s *Step, id string, final 
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if err == nil && e.session.ID != "" {
+			w.seen[sight{p.n, e.session.ID}] = e.session
+		}
 		var after int
 		e.to, after = l.now()
 		e.moved, e.moves = after != moves, after
@@ -189,6 +192,20 @@ func (w *world) name(ref int, id string, p *process) {
 	w.ids[ref], w.owner[ref] = id, p.service
 }
 
+// sight is of a session by clients of a process.
+type sight struct {
+	proc int
+	id   string
+}
+
+// seenBy is the session as the clients of a process saw it last.
+func (w *world) seenBy(p *process, id string) (perdure.Session, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, known := w.seen[sight{p.n, id}]
+	return s, known
+}
+
 func user(u int) string { return fmt.Sprint("u", u) }
 
 // ask makes the call of an event.
@@ -207,8 +224,11 @@ func (w *world) ask(ctx context.Context, l *life, e *Event) (err error) {
 	case Update:
 		e.session, err = store.Update(ctx, e.id, perdure.Patch{Metadata: mark})
 	case Expect:
-		var read perdure.Session
-		if read, err = store.Get(ctx, e.id); err == nil {
+		read, known := w.seenBy(l.p, e.id)
+		if !known || s.N%2 == 0 {
+			read, err = store.Get(ctx, e.id)
+		}
+		if err == nil {
 			e.list = []perdure.Session{read}
 			e.session, err = store.Update(ctx, e.id, perdure.Patch{Metadata: mark, Expected: read.Version})
 		}

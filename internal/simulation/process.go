@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,6 +80,7 @@ func (p *process) start(ctx context.Context) error {
 		return l.link, nil
 	}
 	options.Now, options.Dir, options.Notify = p.now, p.disk.path(), l.note
+	options.Store = fmt.Sprint("service ", p.service)
 	before := p.disk.held()
 	b, err := failover.Open(ctx, options)
 	if err != nil {
@@ -143,4 +145,12 @@ func (l *life) healthyFrom(moves int, t time.Duration) (time.Duration, bool) {
 		}
 	}
 	return 0, false
+}
+
+// vouched reports whether it was ever known by how much the clock was off. What was
+// stamped in a life that began and ended in one outage counts as made right before the
+// next.
+func (l *life) vouched() bool {
+	_, ok := l.healthyFrom(0, l.began)
+	return ok
 }

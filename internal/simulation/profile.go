@@ -8,12 +8,10 @@ import (
 )
 
 // Profile is a kind of history: who takes part, what they do and what befalls
-// them. A profile is what is switched on or off in make test.
+// them.
 type Profile struct {
 	Name  string
 	About string // in one sentence
-	// Broken says why the profile is not clean yet: make test plays it on demand alone.
-	Broken string
 
 	Procs  int
 	Owners []int // the service of each process; defaults to one service for all
@@ -72,13 +70,11 @@ func Profiles() []Profile {
 	return []Profile{
 		{
 			Name: "outages", About: "several processes, each cut off now and then",
-			Broken: "a logout under an old id, in an outage, leaves the new id alive where it was taken",
-			Procs:  3, Users: 3, Steps: 60, Pause: 20 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{LoseNext: 2, Stop: 2}), Modes: outages,
+			Procs: 3, Users: 3, Steps: 60, Pause: 20 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{LoseNext: 2, Stop: 2}), Modes: outages,
 		},
 		{
 			Name: "rotations", About: "chains of rotations, and logouts under every id of them",
-			Broken: "a logout under an old id, in an outage, leaves the new id alive where it was taken",
-			Procs:  4, Users: 2, Steps: 80, Pause: 12 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Create: 14, Get: 8, GetMany: 0, Exists: 0, Update: 2, Touch: 2, ListUser: 0, ListAll: 0, Copy: 0, MergeCopy: 0, Rotate: 22, Delete: 14, RevokeUser: 1, Link: 8}), Modes: []Mode{Cut, Cut, Hang},
+			Procs: 4, Users: 2, Steps: 80, Pause: 12 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Create: 14, Get: 8, GetMany: 0, Exists: 0, Update: 2, Touch: 2, ListUser: 0, ListAll: 0, Copy: 0, MergeCopy: 0, Rotate: 22, Delete: 14, RevokeUser: 1, Link: 8}), Modes: []Mode{Cut, Cut, Hang},
 			Outage: 3 * time.Minute,
 		},
 		{
@@ -88,48 +84,41 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "old copies", About: "copies of records that are merged long after, as a migration or a replica does",
-			Broken: "a logout under an old id, in an outage, leaves the new id alive where it was taken",
-			Procs:  2, Users: 2, Steps: 70, Pause: 15 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Copy: 16, MergeCopy: 20, Delete: 10, RevokeUser: 5, Link: 6}), Modes: []Mode{Cut, ReadOnly},
+			Procs: 2, Users: 2, Steps: 70, Pause: 15 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Copy: 16, MergeCopy: 20, Delete: 10, RevokeUser: 5, Link: 6}), Modes: []Mode{Cut, ReadOnly},
 		},
 		{
 			Name: "clock steps", About: "clocks that are wrong for a while and right again",
-			Broken: "what a wrong clock stamps in an outage is lost or undone",
-			Procs:  2, Users: 3, Steps: 50, Pause: 20 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Clock: 10, Drift: 2}), Modes: []Mode{Cut},
+			Procs: 2, Users: 3, Steps: 50, Pause: 20 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Clock: 10, Drift: 2}), Modes: []Mode{Cut},
 			Clocks: []time.Duration{40 * time.Second, 90 * time.Second, time.Hour, day, -40 * time.Second, -90 * time.Second, -time.Hour},
 			Drifts: []time.Duration{time.Second, -time.Second},
 		},
 		{
 			Name: "wrong clock beside a sweeper", About: "a process whose clock is off sweeps what others use",
-			Broken: "a sweep goes by the caller's clock",
-			Procs:  2, Users: 2, Steps: 50, Pause: 15 * time.Second, Lives: []time.Duration{5 * time.Minute, time.Hour}, Weight: with(map[Op]int{Clock: 8, Touch: 30, Link: 0, Rotate: 0, Sweep: 4}),
+			Procs: 2, Users: 2, Steps: 50, Pause: 15 * time.Second, Lives: []time.Duration{5 * time.Minute, time.Hour}, Weight: with(map[Op]int{Clock: 8, Touch: 30, Link: 0, Rotate: 0, Sweep: 4}),
 			Clocks: []time.Duration{40 * time.Second, 2 * time.Hour, -90 * time.Second, -40 * time.Second},
 			Store:  perdure.Options{IdleTimeout: 30 * time.Second},
 		},
 		{
 			Name: "changing expiries", About: "expiries brought forward and put off while some are cut off",
-			Broken: "a copy brings back what was shortened elsewhere, over and swept",
-			Procs:  2, Users: 2, Steps: 70, Pause: 12 * time.Second, Lives: []time.Duration{time.Minute, 4 * time.Minute}, Puts: []time.Duration{20 * time.Second, time.Minute, 10 * time.Minute},
+			Procs: 2, Users: 2, Steps: 70, Pause: 12 * time.Second, Lives: []time.Duration{time.Minute, 4 * time.Minute}, Puts: []time.Duration{20 * time.Second, time.Minute, 10 * time.Minute},
 			Weight: with(map[Op]int{Create: 7, Expire: 25, Get: 20, Delete: 2, RevokeUser: 1, Rotate: 1, Stop: 5, Gap: 1}), Modes: []Mode{Cut, Hang},
 			Outage: 3 * time.Minute,
 		},
 		{
 			Name: "idle timeouts", About: "sessions that touches keep alive while some are cut off",
-			Broken: "who is cut off says not found of what others keep alive",
-			Procs:  2, Users: 2, Steps: 80, Pause: 10 * time.Second, Lives: []time.Duration{time.Hour}, Weight: with(map[Op]int{Create: 5, Get: 20, Touch: 50, Rotate: 1, Delete: 2, RevokeUser: 1, Link: 8}), Modes: []Mode{Cut},
+			Procs: 2, Users: 2, Steps: 80, Pause: 10 * time.Second, Lives: []time.Duration{time.Hour}, Weight: with(map[Op]int{Create: 5, Get: 20, Touch: 50, Rotate: 1, Delete: 2, RevokeUser: 1, Link: 8}), Modes: []Mode{Cut},
 			Store: perdure.Options{IdleTimeout: time.Minute}, Outage: 4 * time.Minute,
 		},
 		{
 			Name: "long outages", About: "partitions of hours and days",
-			Broken: "an id minted in an outage is not found after an hour, and an end is refused after a day",
-			Procs:  2, Users: 3, Steps: 40, Pause: 3 * time.Hour, Quiet: 2 * time.Hour, Lives: []time.Duration{2 * day, 6 * day}, Weight: basic(), Modes: []Mode{Cut},
+			Procs: 2, Users: 3, Steps: 40, Pause: 3 * time.Hour, Quiet: 2 * time.Hour, Lives: []time.Duration{2 * day, 6 * day}, Weight: basic(), Modes: []Mode{Cut},
 			Outage: 40 * time.Hour, EndsTaken: true,
 			Failover: failover.Options{RetryDelay: 5 * time.Minute, HealthCheckInterval: 10 * time.Minute},
 			Store:    perdure.Options{SweepInterval: 10 * time.Minute},
 		},
 		{
 			Name: "full journals", About: "journals too small for what is written",
-			Broken: "a full journal refuses revocations",
-			Procs:  2, Users: 3, Steps: 80, Pause: 5 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Create: 30, Delete: 12, RevokeUser: 5}), Modes: []Mode{Cut},
+			Procs: 2, Users: 3, Steps: 80, Pause: 5 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Create: 30, Delete: 12, RevokeUser: 5}), Modes: []Mode{Cut},
 			EndsTaken: true, Outage: 2 * time.Minute,
 			Size:     8 << 10,
 			Failover: failover.Options{MaxJournalBytes: 64 << 10},
@@ -141,16 +130,14 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "long absences", About: "killed in one outage and started in another",
-			Broken: "what was kept on disk is served after a start, however old",
-			Procs:  2, Users: 2, Steps: 70, Pause: 20 * time.Minute, Quiet: 30 * time.Minute, Lives: []time.Duration{6 * day}, Weight: with(map[Op]int{Kill: 8, Link: 10, Get: 45, Delete: 16, Rotate: 0, RevokeUser: 0}), Modes: []Mode{Cut},
+			Procs: 2, Users: 2, Steps: 70, Pause: 20 * time.Minute, Quiet: 30 * time.Minute, Lives: []time.Duration{6 * day}, Weight: with(map[Op]int{Kill: 8, Link: 10, Get: 45, Delete: 16, Rotate: 0, RevokeUser: 0}), Modes: []Mode{Cut},
 			Outage: 8 * time.Hour, Files: true,
 			Failover: failover.Options{RetryDelay: 2 * time.Minute, HealthCheckInterval: 2 * time.Minute},
 			Store:    perdure.Options{SweepInterval: 10 * time.Minute},
 		},
 		{
 			Name: "old directories", About: "data directories that are copied, put back, removed and damaged",
-			Broken: "a damaged journal keeps a process from starting",
-			Procs:  2, Users: 3, Steps: 60, Pause: 20 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Kill: 6, Start: 8, CopyDir: 4, BackDir: 3, WipeDir: 1, Damage: 2}), Modes: []Mode{Cut},
+			Procs: 2, Users: 3, Steps: 60, Pause: 20 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Kill: 6, Start: 8, CopyDir: 4, BackDir: 3, WipeDir: 1, Damage: 2}), Modes: []Mode{Cut},
 			Files: true,
 		},
 		{
@@ -160,21 +147,18 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "foreign journals", About: "two services share a directory",
-			Broken: "one service takes over the journals of another",
-			Procs:  3, Owners: []int{0, 1, 1}, Users: 3, Steps: 60, Pause: 20 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Kill: 6, Start: 8}), Modes: []Mode{Cut},
+			Procs: 3, Owners: []int{0, 1, 1}, Users: 3, Steps: 60, Pause: 20 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Kill: 6, Start: 8}), Modes: []Mode{Cut},
 			Files: true, Shared: true,
 		},
 		{
 			Name: "maximum age", About: "what is served in an outage may be 20 seconds old",
-			Broken: "a session that was touched in an outage is served without end",
-			Procs:  2, Users: 2, Steps: 50, Pause: 10 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Touch: 12}), Modes: []Mode{Cut},
+			Procs: 2, Users: 2, Steps: 50, Pause: 10 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Touch: 12}), Modes: []Mode{Cut},
 			Exact: true, Outage: 2 * time.Minute,
 			Failover: failover.Options{MaxAge: 20 * time.Second},
 		},
 		{
 			Name: "short epochs", About: "a maximum life below the horizon",
-			Broken: "an epoch is over before the sessions that it ends",
-			Procs:  2, Users: 2, Steps: 60, Pause: 15 * time.Minute, Quiet: 30 * time.Minute, Lives: []time.Duration{30 * time.Minute, 50 * time.Minute}, Puts: []time.Duration{10 * time.Hour},
+			Procs: 2, Users: 2, Steps: 60, Pause: 15 * time.Minute, Quiet: 30 * time.Minute, Lives: []time.Duration{30 * time.Minute, 50 * time.Minute}, Puts: []time.Duration{10 * time.Hour},
 			Weight: with(map[Op]int{Expire: 25, RevokeUser: 8, Delete: 0, Rotate: 1, Update: 12}), Modes: []Mode{Cut},
 			Outage:   3 * time.Hour,
 			Failover: failover.Options{RetryDelay: 2 * time.Minute, HealthCheckInterval: 2 * time.Minute},
@@ -192,8 +176,7 @@ func Profiles() []Profile {
 		},
 		{
 			Name: "expected versions", About: "updates that expect a version, from several processes",
-			Broken: "two processes that are cut off both update one version",
-			Procs:  3, Users: 2, Steps: 60, Pause: 10 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Expect: 25, Get: 10}), Modes: []Mode{Cut},
+			Procs: 3, Users: 2, Steps: 60, Pause: 10 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Expect: 25, Get: 10}), Modes: []Mode{Cut},
 		},
 	}
 }

@@ -4,6 +4,6 @@ package simulation
 
 // defaultSeeds are those of each profile that make test plays with the race
 // detector.
-const defaultSeeds = 20
+const defaultSeeds = 10
 
 const raced = true

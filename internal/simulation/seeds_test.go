@@ -3,7 +3,7 @@
 package simulation
 
 // defaultSeeds are those of each profile that make test plays.
-const defaultSeeds = 400
+const defaultSeeds = 200
 
 // raced says whether the race detector is on: it makes a history some ten times as
 // slow, and finds nothing more in one whose front store is broken.

@@ -17,7 +17,7 @@ const (
 	GetMany    Op = "get many"
 	Exists     Op = "exists"
 	Update     Op = "update"
-	Expect     Op = "update expected" // with the version that was read last
+	Expect     Op = "update expected" // with a version that was read just now, or long ago
 	Expire     Op = "set expiry"
 	Touch      Op = "touch"
 	Delete     Op = "delete"

@@ -38,7 +38,7 @@ func (j *judge) alive(x *session, e *Event) bool {
 		return false
 	}
 	for _, r := range j.revokes {
-		if r.may(e) && j.sameUser(r, x) && !j.spared(r, x) && !j.bornAfter(x, r) {
+		if r.may(e) && j.sameUser(r, x) && !j.named(r, x) && !j.bornAfter(x, r) {
 			return false
 		}
 	}
@@ -65,6 +65,18 @@ func (x *session) root() *session {
 	return x
 }
 
+// named reports whether a revocation spares the session for sure: it names it, or what
+// it was rotated from. What both sides of a partition rotated one session into are two.
+func (j *judge) named(r *Event, x *session) bool {
+	for ; x != nil; x = x.parent {
+		if slices.Contains(r.ids, x.id) {
+			return true
+		}
+	}
+	return false
+}
+
+// spared reports whether a revocation may spare the session.
 func (j *judge) spared(r *Event, x *session) bool {
 	return slices.ContainsFunc(r.ids, func(id string) bool {
 		y := j.byID[id]
@@ -90,7 +102,7 @@ func (j *judge) bornBefore(x *session, r *Event) bool {
 	case m.life == r.life, r.online() && j.knownBy(m, r) && !j.lossy(r):
 		return true
 	}
-	return m.session.Version.Millis()+1 < perdure.MillisOf(j.w.born.Add(r.began+r.off))
+	return m.life.vouched() && m.session.Version.Millis()+1 < perdure.MillisOf(j.w.born.Add(r.began+r.off))
 }
 
 // dead returns what ended the session for sure for whoever made the call.
@@ -171,15 +183,27 @@ func (j *judge) expiriesOf(x *session, e *Event, past, own bool) (all []time.Dur
 		switch {
 		case !w.may(e), w.done && refused(w), w == e && !own:
 		case w == last, past, last == nil, x.parent != nil,
-			w == e, !w.acked(), !j.sees(w, e), last.session.Version.Before(w.session.Version), j.lapsed(w, last), restamped(w), restamped(last):
+			w == e, !w.acked(), !j.sees(w, e), last.session.Version.Before(w.session.Version), together(w, last), j.lapsed(w, last) && x.mergedTo(last), restamped(w), restamped(last):
 			all = append(all, j.expiry(w))
 		}
 	}
 	return all
 }
 
+// together reports whether two writes came in the same millisecond, so that of what a
+// sweep has left of one it cannot be told whether the other came later.
+func together(a, b *Event) bool {
+	return a.session.Version.Millis() == b.session.Version.Millis()
+}
+
+// mergedTo reports whether something else may have been merged into the session: then what
+// a sweep leaves of it may look as if it had been written after the last change of its end.
+func (x *session) mergedTo(last *Event) bool {
+	return slices.ContainsFunc(slices.Concat(x.updates, x.expiries), func(u *Event) bool { return u != last && !u.online() && !refused(u) })
+}
+
 // lapsed reports whether the session was over, for the front store, before that
-// knew of the write that put its end off. What becomes of it then is not promised.
+// knew of the write that put its end off. What was changed before may be gone then.
 func (j *judge) lapsed(w, last *Event) bool { return j.expiry(w) <= j.known(last)+tolerance }
 
 // refused reports whether a write has changed nothing for sure.
@@ -188,9 +212,9 @@ func refused(w *Event) bool {
 }
 
 // restamped reports whether the version of a write may be another by now: it was
-// given by a clock that was wrong.
+// given by a clock that was wrong, or that nobody can vouch for.
 func restamped(w *Event) bool {
-	return !w.online() && max(w.off.Abs(), w.offAt.Abs()) > 30*time.Second
+	return !w.online() && (max(w.off.Abs(), w.offAt.Abs()) > 30*time.Second || !w.life.vouched())
 }
 
 func (j *judge) expiry(w *Event) time.Duration {

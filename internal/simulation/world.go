@@ -30,6 +30,7 @@ type world struct {
 	ids    map[int]string // of sessions, by the step that made them
 	owner  map[int]int    // the service that each belongs to
 	copies map[int]perdure.Record
+	seen   map[sight]perdure.Session
 	losses []time.Duration // when the front store may have lost data
 	quiet  time.Duration   // when all was mended and had had its time
 	broken []string        // what no call shows
@@ -38,7 +39,7 @@ type world struct {
 // Play plays a history and returns what is wrong with it. It runs in a synctest
 // bubble, and dir is a directory that is its alone.
 func Play(ctx context.Context, p *Profile, steps []Step, dir string, bug reference.Bug) (*Verdict, error) {
-	w := &world{profile: p, born: time.Now(), ids: map[int]string{}, owner: map[int]int{}, copies: map[int]perdure.Record{}}
+	w := &world{profile: p, born: time.Now(), ids: map[int]string{}, owner: map[int]int{}, copies: map[int]perdure.Record{}, seen: map[sight]perdure.Session{}}
 	defer w.close()
 	err := w.open(ctx, dir, bug)
 	if err == nil {
