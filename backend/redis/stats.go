@@ -62,7 +62,7 @@ type server struct {
 // of a Cluster that does not answer is passed over while others do.
 func (b *Backend) servers(ctx context.Context) ([]server, error) {
 	return inTime(ctx, b.link, func(ctx context.Context) (all []server, err error) {
-		ctx, cancel := context.WithTimeout(ctx, b.link.timeout*3/4)
+		ctx, cancel := b.link.nearly(ctx)
 		defer cancel()
 		var mu sync.Mutex
 		var asking sync.WaitGroup
