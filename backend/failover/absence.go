@@ -50,13 +50,19 @@ func describe(away partitions, why error) string {
 // partly reports whether some of the front store is there in the outage.
 func (st *status) partly() bool { return !st.away.empty() && !st.away.all() }
 
-// probe asks the front store to take a write.
+// probe asks the front store to take a write. One with several servers is asked for each
+// partition, and has twice the time for that.
 func (b *Backend) probe(ctx context.Context, front perdure.Backend) (out absence) {
-	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
+	shards, several := sharded(front)
+	limit := b.opts.ProbeTimeout
+	if several {
+		limit *= 2
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	started := time.Now()
 	var down []int
-	if shards, ok := sharded(front); ok {
+	if several {
 		down, out.err = shards.PingPartitions(ctx)
 	} else {
 		out.err = front.Ping(ctx)
@@ -71,25 +77,33 @@ func (b *Backend) probe(ctx context.Context, front perdure.Backend) (out absence
 	return out
 }
 
-// examine is a probe that also finds out whether the front store answers reads,
-// both at a time: from all of its servers.
-func (b *Backend) examine(ctx context.Context, front perdure.Backend) absence {
-	ids := []string{perdure.NewID(0)}
+// examine is a probe that also finds out whether the front store answers reads, where it
+// takes no writes: both at a time, or of one with several servers one after the other.
+func (b *Backend) examine(ctx context.Context, front perdure.Backend) (out absence) {
 	if _, ok := sharded(front); ok {
-		for partition := 1; partition < perdure.Partitions; partition++ {
+		if out = b.probe(ctx, front); out.err != nil {
+			out.readable = b.answersReads(ctx, front, out.away)
+		}
+		return out
+	}
+	reads := make(chan bool, 1)
+	go func() { reads <- b.answersReads(ctx, front, at(0)) }()
+	out = b.probe(ctx, front)
+	out.readable = <-reads
+	return out
+}
+
+func (b *Backend) answersReads(ctx context.Context, front perdure.Backend, of partitions) bool {
+	var ids []string
+	for partition := range perdure.Partitions {
+		if of.has(partition) {
 			ids = append(ids, perdure.NewID(partition))
 		}
 	}
-	reads := make(chan error, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
-		defer cancel()
-		_, err := front.Load(ctx, ids)
-		reads <- err
-	}()
-	out := b.probe(ctx, front)
-	out.readable = <-reads == nil
-	return out
+	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
+	defer cancel()
+	_, err := front.Load(ctx, ids)
+	return err == nil
 }
 
 // regain has calls go to the front store again that reach partitions which are back,

@@ -15,11 +15,11 @@ const steady = 2
 // monitor watches over the front store until ctx ends. What it has counted, and
 // how long it waits, is of one state: another begins anew.
 func (b *Backend) monitor(ctx context.Context) {
-	well, failures, last := partitions{}, int64(0), &status{}
+	seen, failures, last := tally{}, int64(0), &status{}
 	for {
 		st := b.status.Load()
 		if st.state != last.state || !st.away.within(last.away) {
-			well = partitions{}
+			seen = tally{}
 		}
 		last = st
 		select {
@@ -28,48 +28,55 @@ func (b *Backend) monitor(ctx context.Context) {
 		case <-b.suspect:
 		case <-st.left:
 			continue
-		case <-time.After(b.patience(st, well)):
+		case <-time.After(b.patience(st, seen)):
 		}
 		failures = b.checkJournal(ctx, failures)
 		if err := b.connect(ctx); err != nil {
 			b.opts.Logger.Debug("the session store cannot be reached", "error", err)
-			well = partitions{}
+			seen = tally{}
 			continue
 		}
-		well = b.watch(ctx, well)
+		seen = b.look(ctx, seen)
 	}
 }
 
-// watch acts on a probe. It returns what that has found well, beside what the probe
-// before did: two in a row count.
-func (b *Backend) watch(ctx context.Context, before partitions) (well partitions) {
+// tally is what a probe has found.
+type tally struct{ well, away partitions }
+
+// look acts on a probe, and on what the one before has found: two in a row count. One
+// suffices for what is away while all was well; but in an outage of a part the probes
+// come often, and who calls finds out anyway.
+func (b *Backend) look(ctx context.Context, before tally) (found tally) {
 	st := b.status.Load()
 	out := b.examine(ctx, st.front)
+	found = tally{well: out.here(), away: out.away}
 	if out.err != nil {
+		if st.partly() {
+			out.away = out.away.and(before.away.with(st.away))
+		}
 		b.degrade(st, out)
 		b.setReadable(out.readable)
 	}
-	well = out.here()
-	switch steady := well.without(before.others()); {
+	switch steady := found.well.and(before.well); {
 	case st.state == Healthy && out.err == nil:
 		b.checkUp(ctx, st)
 	case st.away.empty() && out.err != nil: // it was well until now
 	case out.err == nil && steady.all():
 		b.recover(ctx, st)
-		return partitions{}
+		return tally{}
 	case out.err != nil:
 		b.regain(ctx, b.status.Load(), steady, out)
 		b.mergeBack(ctx)
 	}
-	return well
+	return found
 }
 
 // patience is how long to wait for the next probe.
-func (b *Backend) patience(st *status, well partitions) time.Duration {
+func (b *Backend) patience(st *status, seen tally) time.Duration {
 	switch {
 	case st.state == Healthy:
 		return b.opts.HealthCheckInterval
-	case well.meets(st.away) || st.away.empty() && !well.empty():
+	case seen.well.meets(st.away) || st.away.empty() && !seen.well.empty():
 		return jitter(b.opts.RetryDelay) / 4
 	}
 	return jitter(b.opts.RetryDelay)

@@ -54,11 +54,13 @@ func (s partitions) without(t partitions) partitions {
 	return s
 }
 
+func (s partitions) and(t partitions) partitions { return s.without(t.others()) }
+
 // others are those that are not in the set.
 func (s partitions) others() partitions { return everywhere().without(s) }
 
 // meets reports whether the two have a partition in common.
-func (s partitions) meets(t partitions) bool { return s.without(t) != s }
+func (s partitions) meets(t partitions) bool { return !s.and(t).empty() }
 
 // within reports whether all of the set are in the other.
 func (s partitions) within(t partitions) bool { return s.without(t).empty() }
