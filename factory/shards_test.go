@@ -71,6 +71,15 @@ func awaitHealth(t *testing.T, i *factory.Instance, wanted func(failover.Health)
 	}
 }
 
+func eventually(t *testing.T, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come to that")
+		}
+	}
+}
+
 // TestOneMasterOfAClusterIsAway: through two processes at default settings, who is
 // served by the others notices nothing.
 func TestOneMasterOfAClusterIsAway(t *testing.T) {
@@ -111,9 +120,10 @@ func TestOneMasterOfAClusterIsAway(t *testing.T) {
 				if _, err := a.Update(t.Context(), id, perdure.Patch{Metadata: map[string]any{"n": 1}}); err != nil {
 					t.Error(err)
 				}
-				if got, err := b.Get(t.Context(), id); err != nil || got.Metadata.Len() != 1 {
-					t.Errorf("a change has not arrived: %d entries, %v", got.Metadata.Len(), err)
-				}
+				eventually(t, func() bool { // its near cache hears of it
+					got, err := b.Get(t.Context(), id)
+					return err == nil && got.Metadata.Len() == 1
+				})
 				if ok, err := b.Touch(t.Context(), id); !ok || err != nil {
 					t.Errorf("a touch: %v, %v", ok, err)
 				}

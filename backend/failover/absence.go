@@ -17,6 +17,9 @@ type Sharded interface {
 	// write now, and why. A server that hangs holds up the answer of no other: the
 	// context bounds each.
 	PingPartitions(ctx context.Context) (down []int, err error)
+	// Missing reports whether one did not answer when all were last asked for something,
+	// for changes, say, of which those of the others came.
+	Missing() bool
 }
 
 func sharded(front perdure.Backend) (Sharded, bool) {

@@ -92,7 +92,7 @@ func (f *follower) step(ctx context.Context, st *status) error {
 	}
 	f.cursor = batch.Next
 	f.Backend.cursor.Store(&batch.Next)
-	if f.moved(st) {
+	if s, ok := sharded(st.front); f.moved(st) || ok && st.away.empty() && s.Missing() {
 		f.wake()
 	}
 	if !st.away.empty() { // it is not in step, and to read all must wait

@@ -52,6 +52,8 @@ func (s shards) PingPartitions(context.Context) (down []int, err error) {
 	return down, err
 }
 
+func (s shards) Missing() bool { return s.Ping(context.Background()) != nil }
+
 func (s shards) Ping(ctx context.Context) error {
 	_, err := s.PingPartitions(ctx)
 	return err

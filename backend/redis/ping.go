@@ -70,6 +70,9 @@ func (b *Backend) pingConnect(ctx context.Context) error {
 // Sharded reports whether partitions lie on several servers, as in a Cluster.
 func (b *Backend) Sharded() bool { return b.link.cluster }
 
+// Missing reports whether a node of the Cluster did not answer when all were last asked.
+func (b *Backend) Missing() bool { return b.link.apart.Load() }
+
 // PingPartitions is Ping of each partition of a Cluster, over the connections that all
 // its calls share. It returns those that could not take a write now, and why the first
 // could not. A node that hangs holds up the answer of no other.

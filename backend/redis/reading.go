@@ -110,6 +110,9 @@ func (r *reading) there(feeds []int, results []rueidis.RedisResult) (left []int,
 			left, answers = append(left, feeds[i]), append(answers, result)
 		}
 	}
+	if len(left) < len(feeds) {
+		l.apart.Store(true)
+	}
 	return left, answers, nil
 }
 
