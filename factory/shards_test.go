@@ -155,3 +155,46 @@ func openShards(t *testing.T, c *redistest.Cluster) *factory.Instance {
 	await(t, i, failover.Healthy)
 	return i
 }
+
+// TestAClusterThatIsServedWholeOrNotAtAll (cluster-require-full-coverage yes): one master
+// away is an outage of all.
+func TestAClusterThatIsServedWholeOrNotAtAll(t *testing.T) {
+	cluster := redistest.StartCluster(t, redistest.ClusterOptions{Node: redistest.Options{Persist: true}})
+	i := openShards(t, cluster)
+	const sessions = 5
+	kept, out := loginAs(t, i, ofShard(false, sessions)...), loginAs(t, i, ofShard(false, sessions)...)
+	must(t, cluster.Nodes()[0].Kill())
+	awaitHealth(t, i, func(h failover.Health) bool { return h.PartitionsAway == perdure.Partitions })
+	wantAll(t, i, true, kept...)
+	logout(t, i, out...)
+	must(t, cluster.Nodes()[0].Restart(t.Context()))
+	awaitHealth(t, i, func(h failover.Health) bool { return h.State == failover.Healthy })
+	other := openShards(t, cluster)
+	wantAll(t, other, true, kept...)
+	wantAll(t, other, false, out...)
+}
+
+// TestAReplicaTakesOver: what was ended on the shard that was away holds there.
+func TestAReplicaTakesOver(t *testing.T) {
+	cluster := redistest.StartCluster(t, redistest.ClusterOptions{
+		ReplicasEach: 1, Node: redistest.Options{Config: []string{"cluster-require-full-coverage no"}},
+	})
+	a, b := openShards(t, cluster), openShards(t, cluster)
+	const sessions = 20
+	far := ofShard(true, sessions)
+	kept, out := loginAs(t, a, far...), loginAs(t, a, far...)
+	must(t, cluster.Nodes()[0].Kill())
+	logout(t, a, out...)
+	made := loginAs(t, a, far...)
+	for _, i := range []*factory.Instance{a, b} {
+		awaitHealth(t, i, func(h failover.Health) bool { return h.State == failover.Healthy && h.JournalDepth == 0 })
+	}
+	for _, i := range []*factory.Instance{a, b} {
+		eventually(t, func() bool { // the other may not have noticed the promotion yet
+			_, err := i.Get(t.Context(), made[0])
+			return err == nil
+		})
+		wantAll(t, i, true, append(kept, made...)...)
+		wantAll(t, i, false, out...)
+	}
+}

@@ -109,6 +109,21 @@ func (b *Backend) answersReads(ctx context.Context, front perdure.Backend, of pa
 	return err == nil
 }
 
+// startPartly begins with some partitions away: where there is nothing to merge the
+// others take over at once.
+func (b *Backend) startPartly(ctx context.Context, st *status, out absence) error {
+	b.opts.Logger.Warn("some of the session store cannot be reached", "error", out.reason())
+	next := *st
+	next.reason = out.reason()
+	b.move(st, &next)
+	st = &next
+	if pending, _ := b.journal.depth(); pending == 0 {
+		b.regain(ctx, st, out.here(), out)
+	}
+	b.wake()
+	return nil
+}
+
 // regain has calls go to the front store again that reach partitions which are back,
 // while others are away.
 func (b *Backend) regain(ctx context.Context, seen *status, back partitions, out absence) {

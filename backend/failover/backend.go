@@ -196,21 +196,6 @@ func (b *Backend) start(ctx context.Context) error {
 	return nil
 }
 
-// startPartly begins with some partitions away: where there is nothing to merge the
-// others take over at once.
-func (b *Backend) startPartly(ctx context.Context, st *status, out absence) error {
-	b.opts.Logger.Warn("some of the session store cannot be reached", "error", out.reason())
-	next := *st
-	next.reason = out.reason()
-	b.move(st, &next)
-	st = &next
-	if pending, _ := b.journal.depth(); pending == 0 {
-		b.regain(ctx, st, out.here(), out)
-	}
-	b.wake()
-	return nil
-}
-
 func (b *Backend) verify(ctx context.Context, front perdure.Backend) error {
 	verifier, ok := front.(Verifier)
 	if !ok {
