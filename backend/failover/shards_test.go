@@ -13,6 +13,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
+	"github.com/perdure/perdure/backend/local"
 )
 
 // shards is a front store on three servers, each of which can be away.
@@ -178,8 +179,14 @@ func users(each int) (names [shardCount][]string) {
 
 func onShards(t *testing.T, s shards) *node {
 	t.Helper()
+	return onShardsIn(t, s, "")
+}
+
+// onShardsIn is a node with a data directory.
+func onShardsIn(t *testing.T, s shards, dir string) *node {
+	t.Helper()
 	n := &node{}
-	n.open(t, failover.Options{Open: func(ctx context.Context) (perdure.Backend, error) {
+	n.open(t, failover.Options{Dir: dir, Open: func(ctx context.Context) (perdure.Backend, error) {
 		if s.down[0].Load() && s.down[1].Load() && s.down[2].Load() {
 			return nil, errCut
 		}
@@ -426,6 +433,69 @@ func TestStartWhileAShardIsAway(t *testing.T) {
 		b.await(t, failover.Healthy)
 		a.await(t, failover.Healthy)
 		a.want(t, true, made...)
+	})
+}
+
+// TestRestartWhileAShardIsAway: what waits for it outlives the process.
+func TestRestartWhileAShardIsAway(t *testing.T) {
+	s, names, dir := newShards(t), users(5), t.TempDir()
+	a := onShardsIn(t, s, dir)
+	kept, out := a.createAll(t, names[1]), a.createAll(t, names[1])
+	near := a.createAll(t, names[0])
+	s.kill(1)
+	a.delete(t, out...)
+	made := a.createAll(t, names[1])
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a = onShardsIn(t, s, dir)
+	a.awayIs(t, s)
+	a.want(t, true, near...)
+	a.want(t, false, out...)
+	a.delete(t, kept[0])
+	for _, id := range kept[1:] {
+		if _, err := a.Get(t.Context(), id); !errors.Is(err, perdure.ErrUnavailable) {
+			t.Errorf("what others may have ended is served: %v", err)
+		}
+	}
+	s.start(1)
+	a.await(t, failover.Healthy)
+	b := onShards(t, s)
+	b.want(t, true, slices.Concat(kept[1:], near, made)...)
+	b.want(t, false, append(out, kept[0])...)
+}
+
+// TestAShardThatLostItsData gets back what is held here; the others are not doubted
+// meanwhile.
+func TestAShardThatLostItsData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, names := newShards(t), users(5)
+		a, b := onShards(t, s), onShards(t, s)
+		ids := slices.Concat(a.createAll(t, names[0]), a.createAll(t, names[1]))
+		b.want(t, true, ids...)
+		lost := make([]perdure.Record, 0, len(names[1]))
+		for _, id := range ids[len(names[0]):] {
+			r, err := s.Backend.Get(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lost = append(lost, r)
+		}
+		s.kill(1)
+		a.want(t, true, ids...)
+		if err := s.Backend.(*local.Backend).Forget(t.Context(), lost); err != nil {
+			t.Fatal(err)
+		}
+		s.start(1)
+		for _, n := range []*node{a, b} {
+			n.await(t, failover.Healthy)
+			n.want(t, true, ids...)
+		}
+		for _, r := range lost {
+			if got, err := s.Backend.Get(t.Context(), r.ID); err != nil || !got.Exists() {
+				t.Errorf("%s was not given back: %v", r.ID, err)
+			}
+		}
 	})
 }
 
