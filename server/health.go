@@ -67,6 +67,9 @@ func outline(h failover.Health) string {
 	}
 	line := fmt.Sprintf("%s redis %s since %s; %s mirror: %d sessions, %v old", mark, h.State, h.Since.UTC().Format(time.RFC3339),
 		h.Mirror, h.MirrorRecords, time.Duration(h.MirrorAge)*time.Millisecond)
+	if n := h.PartitionsAway; n > 0 && n < perdure.Partitions {
+		line += fmt.Sprintf("; %d of %d partitions are away, the others are served by redis", n, perdure.Partitions)
+	}
 	if h.JournalDepth > 0 {
 		line += fmt.Sprintf("; journal: %d records wait, the first for %v", h.JournalDepth, time.Duration(h.JournalOldest)*time.Millisecond)
 	}

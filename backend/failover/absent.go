@@ -146,8 +146,7 @@ func (b *Backend) elsewhere(st *status, why string) error {
 
 // MintID returns a new id, marked where it is minted in an outage.
 func (b *Backend) MintID(partition int) string {
-	switch b.status.Load().state {
-	case Degraded, ReadOnly:
+	if b.status.Load().away.has(partition) {
 		return perdure.NewOutageID(partition, b.opts.Now())
 	}
 	return perdure.NewID(partition)

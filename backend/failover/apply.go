@@ -29,7 +29,7 @@ func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure
 	}
 	for stuck := 0; len(pending) > 0; {
 		st := b.status.Load()
-		left, well, err := b.applySome(ctx, batches, results, pending)
+		left, well, err := b.applyPending(ctx, batches, results, pending)
 		if err != nil {
 			return nil, err
 		}
@@ -41,22 +41,46 @@ func (b *Backend) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure
 			break // their own errors stand
 		}
 		if pending = left; surplus >= 0 && len(left) > 0 {
-			b.surrender(st, writing, results[left[0]].Err)
+			b.surrender(st, writing, reachOfBatch(batches[left[0]]), results[left[0]].Err)
 		}
 	}
 	return results, nil
+}
+
+// applyPending is applySome, in two where some of the batches go to what is away.
+func (b *Backend) applyPending(ctx context.Context, batches []perdure.Batch, results []perdure.Result, pending []int) (left []int, well bool, err error) {
+	cut, rest := divide(pending, b.status.Load().away, func(i int) partitions { return reachOfBatch(batches[i]) })
+	for _, group := range [][]int{rest, cut} {
+		if len(group) == 0 {
+			continue
+		}
+		some, fine, err := b.applySome(ctx, batches, results, group)
+		switch {
+		case errors.Is(err, errDivide):
+			some, fine = group, false
+		case err != nil && len(group) < len(pending):
+			for _, i := range group { // the others have been carried out, perhaps
+				results[i] = perdure.Result{Err: err}
+			}
+		case err != nil:
+			return nil, false, err
+		}
+		left, well = append(left, some...), well || fine && len(some) > 0
+	}
+	return left, well, nil
 }
 
 // applySome carries out the pending batches and returns those that the front
 // store failed one by one, and whether a probe found it well all the same.
 func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, results []perdure.Result, pending []int) (left []int, well bool, err error) {
 	st := b.status.Load()
-	some := make([]perdure.Batch, len(pending))
+	some, reach := make([]perdure.Batch, len(pending)), partitions{}
 	for i, p := range pending {
-		some[i] = batches[p]
+		some[i], reach = batches[p], reach.with(reachOfBatch(batches[p]))
 	}
 	done, err := serve(ctx, b, served[[]perdure.Result]{
 		need:  writing,
+		reach: reach, divisible: len(some) > 1,
 		claim: func(ctx context.Context) error { return b.claimToWrite(ctx, idsOf(some)...) },
 		online: func(ctx context.Context, st *status) ([]perdure.Result, error) {
 			applied, err := st.front.Apply(ctx, some)
@@ -86,7 +110,7 @@ func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, result
 	if err != nil {
 		return nil, false, err
 	}
-	offline := st.state == Degraded || st.state == ReadOnly // the journal's own errors stand
+	offline := st.away.meets(reach) // the journal's own errors stand
 	for i, p := range pending {
 		results[p] = done[i]
 		if !offline && len(some) > 1 && errors.Is(done[i].Err, perdure.ErrUnavailable) {

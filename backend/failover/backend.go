@@ -76,6 +76,7 @@ type Backend struct {
 	distrusts       int        // how often that was taken back
 	unsigned        bool       // the last sign could not be written
 	kept            atomic.Pointer[[]KeptJournal]
+	merging         partitions // that are back while others are away, and not merged yet; the monitor's
 }
 
 // status is the state and what goes with it; it is replaced, never written to.
@@ -88,6 +89,7 @@ type status struct {
 	incarnation string          // of the front store, when it was last well
 	doubt       string          // why the front store may have lost data
 	graceUntil  time.Time       // who is absent may be on the way back until then
+	away        partitions      // of the front store, while degraded
 
 	// left is closed when the state ends, for those who wait in it: how long to
 	// wait was decided by the state.
@@ -122,7 +124,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		return nil, errors.Join(err, b.mirror.Close())
 	}
 	b.time.adrift = b.journal.readAdrift()
-	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", left: make(chan struct{})})
+	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", away: everywhere(), left: make(chan struct{})})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
 	b.cutOff = !b.journal.unlisted
@@ -159,8 +161,12 @@ type Verifier interface {
 func (b *Backend) start(ctx context.Context) error {
 	err := b.connect(ctx)
 	st := b.status.Load()
+	var out absence
 	if err == nil {
-		if err = b.probe(ctx, st.front); err != nil {
+		if out = b.probe(ctx, st.front); out.partial() {
+			return b.startPartly(ctx, st, out)
+		}
+		if err = out.err; err != nil {
 			err = cmp.Or(b.verify(ctx, st.front), err)
 		}
 	}
@@ -236,6 +242,11 @@ type served[T any] struct {
 	offline func(ctx context.Context, st *status) (T, error)
 	// need is whether logins and logouts need such calls.
 	need need
+	// reach is where the call goes; everywhere if it is empty.
+	reach partitions
+	// divisible says that the call can be divided where some of that is away. It then
+	// fails with errDivide.
+	divisible bool
 }
 
 // need says what it means that calls of a kind keep failing.
@@ -251,12 +262,18 @@ const (
 // where it changes under it.
 func serve[T any](ctx context.Context, b *Backend, s served[T]) (T, error) {
 	var none T
+	if s.reach.empty() {
+		s.reach = everywhere()
+	}
 	for attempt := 0; ; attempt++ {
 		if b.closed.Load() {
 			return none, perdure.ErrClosed
 		}
 		st := b.status.Load()
-		if st.state == Degraded || st.state == ReadOnly {
+		if s.divisible && st.away.meets(s.reach) && !s.reach.within(st.away) {
+			return none, errDivide
+		}
+		if st.away.meets(s.reach) {
 			v, err, done := offline(ctx, b, s)
 			if done {
 				return v, err
@@ -264,6 +281,10 @@ func serve[T any](ctx context.Context, b *Backend, s served[T]) (T, error) {
 			continue
 		}
 		v, err := online(ctx, b, st, s)
+		if errors.Is(err, errWaits) {
+			s.reach, s.divisible = s.reach.with(st.away), false // it needs what is away, too
+			continue
+		}
 		again, well := b.again(ctx, st, err)
 		switch surplus := attempt - max(b.opts.MaxRetries, 0); {
 		case !again:
@@ -272,7 +293,7 @@ func serve[T any](ctx context.Context, b *Backend, s served[T]) (T, error) {
 		case s.need == optional || surplus >= maxSurrenders:
 			return v, err
 		default:
-			b.surrender(st, s.need, err)
+			b.surrender(st, s.need, s.reach, err)
 		}
 	}
 }
@@ -283,8 +304,13 @@ const maxSurrenders = 3
 
 // surrender begins an outage since calls keep failing that logins and logouts need,
 // although each probe was well: they go another way than it, or ask for more.
-func (b *Backend) surrender(seen *status, n need, cause error) {
-	b.degrade(seen, n == writing, fmt.Errorf("calls keep failing although a probe is well: %w", cause))
+// Of a front store with several servers it is that of where they go.
+func (b *Backend) surrender(seen *status, n need, reach partitions, cause error) {
+	out := absence{away: everywhere(), readable: n == writing, err: fmt.Errorf("calls keep failing although a probe is well: %w", cause)}
+	if _, ok := sharded(seen.front); ok {
+		out.away = reach
+	}
+	b.degrade(seen, out)
 }
 
 // again reports whether a call that ended so may be tried again, and whether the
@@ -311,7 +337,7 @@ func offline[T any](ctx context.Context, b *Backend, s served[T]) (v T, err erro
 	b.gate.RLock()
 	defer b.gate.RUnlock()
 	st := b.status.Load()
-	if st.state != Degraded && st.state != ReadOnly {
+	if !st.away.meets(s.reach) {
 		return v, nil, false
 	}
 	if b.opts.Outage == OutageRefuse {
@@ -345,6 +371,7 @@ func (b *Backend) Get(ctx context.Context, id string) (perdure.Record, error) {
 	}
 	return serve(ctx, b, served[perdure.Record]{
 		need:  reading,
+		reach: at(perdure.PartitionOf(id)),
 		claim: func(ctx context.Context) error { return b.claim(ctx, id) },
 		online: func(ctx context.Context, st *status) (perdure.Record, error) {
 			r, err := st.front.Get(ctx, id)
@@ -373,7 +400,22 @@ func (b *Backend) cached(st *status, id string) (perdure.Record, bool) {
 
 // Load is Get of many.
 func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, error) {
+	for {
+		records, err := b.loadSome(ctx, ids, b.status.Load())
+		if !errors.Is(err, errDivide) {
+			return records, err
+		}
+	}
+}
+
+// loadSome is Load, in two where some of the ids are away. It fails with errDivide if
+// that changes meanwhile.
+func (b *Backend) loadSome(ctx context.Context, ids []string, st *status) ([]perdure.Record, error) {
+	if cut, rest := divide(ids, st.away, func(id string) partitions { return at(perdure.PartitionOf(id)) }); len(cut) > 0 && len(rest) > 0 {
+		return b.loadParts(ctx, ids, cut, rest)
+	}
 	return serve(ctx, b, served[[]perdure.Record]{
+		reach: reachOfIDs(ids), divisible: true,
 		claim: func(ctx context.Context) error { return b.claim(ctx, ids...) },
 		online: func(ctx context.Context, st *status) ([]perdure.Record, error) {
 			records, err := st.front.Load(ctx, ids)

@@ -28,7 +28,7 @@ func (b *Backend) follow(ctx context.Context) {
 	defer func() { f.stop() }()
 	for ctx.Err() == nil {
 		st := b.status.Load()
-		if st.front == nil || st.state == Degraded || st.state == ReadOnly {
+		if st.front == nil || st.away.all() {
 			b.pause(ctx, st)
 		} else if f.step(ctx, st) != nil {
 			b.wake() // it may be an outage that nobody else has met
@@ -69,7 +69,7 @@ func (f *follower) step(ctx context.Context, st *status) error {
 		}
 	}
 	wait := followWait
-	if f.next != nil {
+	if f.next != nil && st.away.empty() {
 		wait = 0 // there is enough to do
 	}
 	batch, err := st.front.Changes(ctx, f.cursor, followLimit, wait)
@@ -92,8 +92,12 @@ func (f *follower) step(ctx context.Context, st *status) error {
 	}
 	f.cursor = batch.Next
 	f.Backend.cursor.Store(&batch.Next)
-	if f.moved(st) {
+	if s, ok := sharded(st.front); f.moved(st) || ok && st.away.empty() && s.Missing() {
 		f.wake()
+	}
+	if !st.away.empty() { // it is not in step, and to read all must wait
+		rest(ctx, followEvery)
+		return nil
 	}
 	if f.next != nil {
 		return f.more(ctx)

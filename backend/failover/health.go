@@ -21,6 +21,10 @@ type Health struct {
 	Since    time.Time      `json:"since"`
 	Reason   string         `json:"reason"`
 
+	// PartitionsAway is of how many partitions the calls are served without the front
+	// store: all but in a Cluster, of which some masters may be there.
+	PartitionsAway int `json:"partitionsAway,omitempty"`
+
 	JournalDepth   int64 `json:"journalDepth"` // records that wait to be merged
 	JournalBytes   int64 `json:"journalBytes"`
 	JournalOldest  int64 `json:"journalOldest"`  // milliseconds that the first has waited
@@ -77,7 +81,7 @@ func (b *Backend) Health(ctx context.Context) Health {
 	depth, bytes := b.journal.depth()
 	mirror, _ := b.mirror.Stats(ctx)
 	h := Health{
-		State: st.state, Since: st.since, Reason: st.reason,
+		State: st.state, Since: st.since, Reason: st.reason, PartitionsAway: st.away.len(),
 		JournalDepth: depth, JournalBytes: bytes, JournalOldest: b.journal.age().Milliseconds(), JournalDurable: b.journal.durable && !b.journalFails.Load(),
 		MirrorRecords: mirror.Sessions, MirrorBytes: mirror.Bytes, MirrorAge: b.mirror.age().Milliseconds(), MirrorMissed: b.mirror.missed.Load(), MirrorWhole: b.mirror.knowsAll(),
 		Replayed: b.metrics.replayed.Load(), Refused: b.refused.len() + b.barred.len(),

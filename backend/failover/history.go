@@ -3,6 +3,8 @@ package failover
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -11,7 +13,8 @@ import (
 // Incarnated is implemented by a front store that can say which history it has.
 type Incarnated interface {
 	// Incarnation is another when the front store is another server, or the same
-	// after a restart; empty where that cannot be told.
+	// after a restart; empty where that cannot be told. That of several servers is the
+	// names of those that can be reached, with commas between.
 	Incarnation(ctx context.Context) (string, error)
 	// Connections grows with each connection that is made in the place of another,
 	// or to another address: while it stays, so does the incarnation.
@@ -56,11 +59,23 @@ func (b *Backend) history(ctx context.Context, st *status) (incarnation string, 
 	switch {
 	case incarnation == "" && before != 0 && connections != before:
 		b.doubt("it was connected to anew, and it does not say which history it has")
-	case st.incarnation != "" && incarnation != st.incarnation:
+	case st.incarnation != "" && news(st.incarnation, incarnation):
 		b.doubt("it was restarted or replaced")
 	}
 	b.connections.Store(connections)
 	return incarnation, nil
+}
+
+// news reports whether one of the servers has another history than any had before. One
+// that is missing has none: when it is back it is compared with what was known of it.
+func news(known, incarnation string) bool {
+	before := strings.Split(known, ",")
+	for name := range strings.SplitSeq(incarnation, ",") {
+		if !slices.Contains(before, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // moved reports whether the front store was connected to since its history was
@@ -85,6 +100,9 @@ func (b *Backend) intact(ctx context.Context, st *status) bool {
 	return b.looks.do(ctx, b.spawn, func() bool {
 		ctx, cancel := context.WithTimeout(b.life, b.opts.ProbeTimeout)
 		defer cancel()
+		if st.away.has(perdure.PartitionOf(b.marker)) { // so that nobody can begin to fill it
+			return b.feedGoesOn(ctx, st.front) && !b.filling()
+		}
 		return b.feedGoesOn(ctx, st.front) && !b.beingFilled(ctx, st.front)
 	})
 }

@@ -18,6 +18,7 @@ const (
 	mirrorPage  = "m"        // of a removal that has gone through the journal
 	heldScan    = "held."    // as heldPage
 	journalScan = "journal." // of a scan in a recovery, that begins with the journal
+	partScan    = "part."    // of a scan while some of the front store is away
 )
 
 // defaultPage is how many records a page has if nobody says.
@@ -44,6 +45,7 @@ func (b *Backend) ListPartial(ctx context.Context, user perdure.UserKey, after s
 
 func (b *Backend) listUser(ctx context.Context, user perdure.UserKey, after string, limit int, partial bool) (perdure.Page, error) {
 	return serve(ctx, b, served[perdure.Page]{
+		reach: at(user.Partition()),
 		claim: func(ctx context.Context) error { return b.claimUser(ctx, user) },
 		online: func(ctx context.Context, st *status) (perdure.Page, error) {
 			after, err := b.resume(st, after, frontPage, heldPage)
@@ -83,28 +85,41 @@ func (b *Backend) scan(ctx context.Context, q perdure.ScanQuery, partial bool) (
 	return serve(ctx, b, served[perdure.Page]{
 		claim: func(context.Context) error { return nil },
 		online: func(ctx context.Context, st *status) (perdure.Page, error) {
-			page, err := b.scanOnline(ctx, st, q)
-			if err != nil {
-				return page, err
-			}
-			page.Incomplete = b.questionable(ctx, st) || st.doubt != "" || b.lacking()
-			if page.Incomplete && !partial {
-				return perdure.Page{}, b.elsewhere(st, "it may have lost data: a list of all sessions must wait until that is given back")
-			}
-			return page, nil
+			return b.scanThere(ctx, st, q, partial)
 		},
 		offline: func(ctx context.Context, st *status) (perdure.Page, error) {
+			if st.partly() {
+				return b.scanPart(ctx, st, q, partial)
+			}
 			after, ok := strings.CutPrefix(q.After, heldScan)
 			if !ok && q.After != "" {
 				return perdure.Page{}, b.elsewhere(st, "the list was begun before that changed: begin again")
 			}
-			page, err := b.heldPage(ctx, st, partial, listing{after: after, limit: q.Limit, compare: byPartition, dead: q.Dead,
-				get: func(of *local.Backend, after string, limit int) (perdure.Page, error) {
-					return of.Scan(ctx, perdure.ScanQuery{After: after, Limit: limit, From: q.From, To: q.To, Dead: q.Dead})
-				}})
+			page, err := b.scanHeld(ctx, st, q, after, partial)
 			return mark(page, heldScan), err
 		},
 	})
+}
+
+// scanThere is a page of what the front store has, as it will be once all is merged.
+func (b *Backend) scanThere(ctx context.Context, st *status, q perdure.ScanQuery, partial bool) (perdure.Page, error) {
+	page, err := b.scanOnline(ctx, st, q)
+	if err != nil {
+		return page, err
+	}
+	page.Incomplete = b.questionable(ctx, st) || st.doubt != "" || b.lacking()
+	if page.Incomplete && !partial {
+		return perdure.Page{}, b.elsewhere(st, "it may have lost data: a list of all sessions must wait until that is given back")
+	}
+	return page, nil
+}
+
+// scanHeld is a page of what is held here, after an id.
+func (b *Backend) scanHeld(ctx context.Context, st *status, q perdure.ScanQuery, after string, partial bool) (perdure.Page, error) {
+	return b.heldPage(ctx, st, partial, listing{after: after, limit: q.Limit, compare: byPartition, dead: q.Dead,
+		get: func(of *local.Backend, after string, limit int) (perdure.Page, error) {
+			return of.Scan(ctx, perdure.ScanQuery{After: after, Limit: limit, From: q.From, To: q.To, Dead: q.Dead})
+		}})
 }
 
 func mark(p perdure.Page, origin string) perdure.Page {
@@ -258,7 +273,7 @@ func idsIn(records []perdure.Record) []string {
 // comes with the front store, where it then is. One that is merged in between may come
 // twice.
 func (b *Backend) scanOnline(ctx context.Context, st *status, q perdure.ScanQuery) (perdure.Page, error) {
-	if strings.HasPrefix(q.After, heldScan) {
+	if strings.HasPrefix(q.After, heldScan) || strings.HasPrefix(q.After, partScan) {
 		return perdure.Page{}, b.elsewhere(st, "the list was begun before that changed: begin again")
 	}
 	waiting, _ := b.journal.depth()

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
-
-	"github.com/perdure/perdure"
 )
 
 // steady is how many probes in a row must succeed before an outage is over.
@@ -17,48 +15,68 @@ const steady = 2
 // monitor watches over the front store until ctx ends. What it has counted, and
 // how long it waits, is of one state: another begins anew.
 func (b *Backend) monitor(ctx context.Context) {
-	well, failures, last := 0, int64(0), State("")
+	seen, failures, last := tally{}, int64(0), &status{}
 	for {
 		st := b.status.Load()
-		if st.state != last {
-			well, last = 0, st.state
+		if st.state != last.state || !st.away.within(last.away) {
+			seen = tally{}
 		}
+		last = st
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.suspect:
 		case <-st.left:
 			continue
-		case <-time.After(b.patience(st, well)):
+		case <-time.After(b.patience(st, seen)):
 		}
 		failures = b.checkJournal(ctx, failures)
 		if err := b.connect(ctx); err != nil {
 			b.opts.Logger.Debug("the session store cannot be reached", "error", err)
-			well = 0
+			seen = tally{}
 			continue
 		}
-		st = b.status.Load()
-		if readable, err := b.examine(ctx, st.front); err != nil {
-			well = 0
-			b.degrade(st, readable, err)
-			b.setReadable(readable)
-			continue
-		}
-		if well++; st.state == Healthy {
-			b.checkUp(ctx, st)
-		} else if well >= steady {
-			well = 0
-			b.recover(ctx, st)
-		}
+		seen = b.look(ctx, seen)
 	}
 }
 
+// tally is what a probe has found.
+type tally struct{ well, away partitions }
+
+// look acts on a probe, and on what the one before has found: two in a row count. One
+// suffices for what is away while all was well; but in an outage of a part the probes
+// come often, and who calls finds out anyway.
+func (b *Backend) look(ctx context.Context, before tally) (found tally) {
+	st := b.status.Load()
+	out := b.examine(ctx, st.front)
+	found = tally{well: out.here(), away: out.away}
+	if out.err != nil {
+		if st.partly() {
+			out.away = out.away.and(before.away.with(st.away))
+		}
+		b.degrade(st, out)
+		b.setReadable(out.readable)
+	}
+	switch steady := found.well.and(before.well); {
+	case st.state == Healthy && out.err == nil:
+		b.checkUp(ctx, st)
+	case st.away.empty() && out.err != nil: // it was well until now
+	case out.err == nil && steady.all():
+		b.recover(ctx, st)
+		return tally{}
+	case out.err != nil:
+		b.regain(ctx, b.status.Load(), steady, out)
+		b.mergeBack(ctx)
+	}
+	return found
+}
+
 // patience is how long to wait for the next probe.
-func (b *Backend) patience(st *status, well int) time.Duration {
+func (b *Backend) patience(st *status, seen tally) time.Duration {
 	switch {
 	case st.state == Healthy:
 		return b.opts.HealthCheckInterval
-	case well > 0:
+	case seen.well.meets(st.away) || st.away.empty() && !seen.well.empty():
 		return jitter(b.opts.RetryDelay) / 4
 	}
 	return jitter(b.opts.RetryDelay)
@@ -117,30 +135,6 @@ func (b *Backend) connect(ctx context.Context) error {
 	return nil
 }
 
-// probe asks the front store to take a write.
-func (b *Backend) probe(ctx context.Context, front perdure.Backend) error {
-	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
-	defer cancel()
-	started := time.Now()
-	err := front.Ping(ctx)
-	b.metrics.probed(time.Since(started), err)
-	return err
-}
-
-// examine is a probe that also finds out whether the front store answers reads,
-// both at a time.
-func (b *Backend) examine(ctx context.Context, front perdure.Backend) (readable bool, err error) {
-	reads := make(chan error, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
-		defer cancel()
-		_, err := front.Load(ctx, []string{perdure.NewID(0)})
-		reads <- err
-	}()
-	err = b.probe(ctx, front)
-	return <-reads == nil, err
-}
-
 // confirm follows up a failed call: where a probe fails too the backend is
 // degraded, and it returns false. All who ask at one time share a probe, which
 // outlives the caller who asked first: one who leaves does not decide for all.
@@ -149,8 +143,9 @@ func (b *Backend) confirm(ctx context.Context, seen *status, cause error) (well 
 		if b.status.Load() != seen {
 			return false // somebody else has found out
 		}
-		if readable, err := b.examine(b.life, seen.front); err != nil {
-			b.degrade(seen, readable, fmt.Errorf("%w; then a probe: %w", cause, err))
+		if out := b.examine(b.life, seen.front); !out.away.within(seen.away) {
+			out.err = fmt.Errorf("%w; then a probe: %w", cause, out.err)
+			b.degrade(seen, out)
 			return false
 		}
 		b.wake() // it may be another server
@@ -158,15 +153,20 @@ func (b *Backend) confirm(ctx context.Context, seen *status, cause error) (well 
 	})
 }
 
-// degrade begins an outage, unless it is this backend that ends.
-func (b *Backend) degrade(seen *status, readable bool, cause error) {
-	if seen.state == Degraded || seen.state == ReadOnly || b.closed.Load() {
+// degrade begins an outage, or has it reach further, unless it is this backend that
+// ends.
+func (b *Backend) degrade(seen *status, out absence) {
+	if out.away.within(seen.away) || b.closed.Load() {
 		return
 	}
 	next := *seen
-	next.state, next.reason, next.readable = Degraded, cause.Error(), readable
+	next.away, next.readable = seen.away.with(out.away), out.readable
+	next.reason = describe(next.away, out.err)
+	if seen.away.empty() {
+		next.state = Degraded
+	}
 	trust := b.distrusted() // before anybody can end this outage again
-	if b.move(seen, &next) {
+	if b.move(seen, &next) && next.away.all() {
 		b.trustDisk(trust, seen.state == Healthy && b.refused.len() == 0)
 	}
 }
@@ -174,7 +174,7 @@ func (b *Backend) degrade(seen *status, readable bool, cause error) {
 // setReadable notes whether the front store answers reads in the outage.
 func (b *Backend) setReadable(readable bool) {
 	st := b.status.Load()
-	if st.readable == readable || st.state != Degraded && st.state != ReadOnly {
+	if st.readable == readable || st.away.empty() {
 		return
 	}
 	next := *st
@@ -191,7 +191,7 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 		return
 	}
 	next := *seen
-	next.state, next.reason = Recovering, "the session store is back"
+	next.state, next.reason, next.away = Recovering, "the session store is back", partitions{}
 	why := b.doubts.Load()
 	if why != nil {
 		next.doubt, next.reason = *why, "the session store may have lost data: "+*why
@@ -214,7 +214,8 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 		return
 	}
 	b.doubts.CompareAndSwap(why, nil) // from here on the status has it
-	err = b.drain(ctx, next.front)
+	b.merging = partitions{}          // with all the rest
+	err = b.drain(ctx, next.front, partitions{})
 	if err == nil {
 		err = b.mergeCopies(ctx, next.front)
 	}
@@ -222,33 +223,34 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 		err = b.restore(ctx, &next)
 	}
 	if err != nil {
-		b.degrade(b.status.Load(), false, err)
+		b.relapse(ctx, err)
 		return
 	}
 	b.finish(ctx, incarnation)
 }
 
-// takeUp begins a recovery, once no end waits in the journal any more. The last
-// ones are merged while nobody is served.
+// takeUp begins a recovery, or has the front store serve more than before, once no end
+// of what it then serves waits in the journal any more. The last ones are merged while
+// nobody is served.
 func (b *Backend) takeUp(ctx context.Context, seen, next *status) bool {
-	away := seen.state == Degraded || seen.state == ReadOnly
+	away := !seen.away.empty()
 	if away {
 		b.distrustDisk() // an end that has left the journal is not in the copy
 	}
-	err := b.drainEnds(ctx, next.front, newPace(b.opts.RecoveryRate))
+	err := b.drainEnds(ctx, next.front, next.away, newPace(b.opts.RecoveryRate))
 	if err == nil {
 		b.gate.Lock()
 		defer b.gate.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
 		defer cancel()
-		if err = b.drainEnds(ctx, next.front, nil); err == nil && away {
+		if err = b.drainEnds(ctx, next.front, next.away, nil); err == nil && away {
 			b.distrustDisk() // another copy may have been made meanwhile
 		}
 	}
 	if err != nil {
 		b.opts.Logger.Warn("what was ended in the outage could not be merged yet", "error", err)
 	}
-	if err != nil && away {
+	if err != nil && seen.away.all() {
 		b.trustDisk(b.distrusted(), false) // as it is now
 	}
 	return err == nil && b.change(seen, next)
@@ -280,7 +282,7 @@ func (b *Backend) checkUp(ctx context.Context, st *status) {
 		return
 	}
 	if b.refused.len() > 0 {
-		if err := errors.Join(b.drain(ctx, st.front), b.synced(ctx)); err != nil {
+		if err := errors.Join(b.drain(ctx, st.front, partitions{}), b.synced(ctx)); err != nil {
 			b.opts.Logger.Warn("what the session store refuses could not be merged", "error", err)
 		}
 	}
@@ -331,6 +333,9 @@ func (b *Backend) change(from, to *status) bool {
 		return false
 	}
 	if from.state == to.state {
+		if from.away != to.away {
+			b.opts.Logger.Warn("session store failover", "state", to.state, "reason", to.reason)
+		}
 		return true
 	}
 	close(from.left)

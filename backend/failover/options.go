@@ -97,7 +97,8 @@ type Options struct {
 	// second. A call is bounded by the front store itself: it should not take
 	// longer than a caller who fails over can wait.
 	OpenTimeout time.Duration
-	// ProbeTimeout bounds one probe of the front store. Defaults to 300 ms.
+	// ProbeTimeout bounds one probe of the front store. One with several servers may
+	// take twice as long to answer for all. Defaults to 300 ms.
 	ProbeTimeout time.Duration
 	// MaxRetries is how often a failed call is tried again where a probe finds
 	// the front store well. Defaults to 3; negative is never.

@@ -61,7 +61,7 @@ func (b *Backend) markOutdated(copied string) {
 func (b *Backend) beginMirrorCopy() bool {
 	b.marking.Lock()
 	defer b.marking.Unlock()
-	if state := b.status.Load().state; state != Degraded && state != ReadOnly {
+	if !b.status.Load().away.all() { // what is there is served from there
 		return false
 	}
 	b.outdated = false

@@ -34,6 +34,9 @@ func (b *Backend) claim(ctx context.Context, ids ...string) error {
 	}
 	front := b.status.Load().front
 	waiting := slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() || b.refused.has(r.ID) })
+	if away := b.status.Load().away; !away.empty() && len(among(slices.Clone(waiting), away.others())) < len(waiting) {
+		return errWaits
+	}
 	return b.settle(ctx, front, waiting, nil)
 }
 
@@ -57,13 +60,14 @@ func (b *Backend) synced(ctx context.Context, ids ...string) error {
 
 // drainEnds merges the tombstones and revocations that wait in the journal: they
 // end sessions that the journal does not name, and so come before anybody is
-// served by the front store.
-func (b *Backend) drainEnds(ctx context.Context, front perdure.Backend, pace *pace) error {
-	for ids := range slices.Chunk(b.journal.ends.list(), recoveryPage) {
+// served by the front store. Those wait on that go to partitions which are away.
+func (b *Backend) drainEnds(ctx context.Context, front perdure.Backend, away partitions, pace *pace) error {
+	ends := slices.DeleteFunc(b.journal.ends.list(), func(id string) bool { return away.has(perdure.PartitionOf(id)) })
+	for ids := range slices.Chunk(ends, recoveryPage) {
 		for _, id := range ids {
 			b.journal.ends.remove(id) // before it is read: one that comes now is noted again
 		}
-		if err := b.settleIDs(ctx, front, ids, pace); err != nil {
+		if err := b.settleIDs(ctx, front, ids, away, pace); err != nil {
 			for _, id := range ids {
 				b.journal.ends.add(id)
 			}
@@ -74,12 +78,13 @@ func (b *Backend) drainEnds(ctx context.Context, front perdure.Backend, pace *pa
 }
 
 // settleIDs settles what the journal holds of the ids.
-func (b *Backend) settleIDs(ctx context.Context, front perdure.Backend, ids []string, pace *pace) error {
+func (b *Backend) settleIDs(ctx context.Context, front perdure.Backend, ids []string, away partitions, pace *pace) error {
 	records, err := b.journal.Load(ctx, ids)
 	if err != nil {
 		return err
 	}
-	return b.settle(ctx, front, slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() }), pace)
+	records = slices.DeleteFunc(records, func(r perdure.Record) bool { return !r.Exists() })
+	return b.settle(ctx, front, among(records, away.others()), pace)
 }
 
 // claimUser merges what the journal holds of the user, and, where the front store
@@ -93,7 +98,8 @@ func (b *Backend) claimUser(ctx context.Context, user perdure.UserKey) error {
 		if err != nil {
 			return err
 		}
-		if err := b.settle(ctx, b.status.Load().front, page.Records, nil); err != nil {
+		st := b.status.Load()
+		if err := b.settle(ctx, st.front, among(page.Records, st.away.others()), nil); err != nil {
 			return err
 		}
 		if after = page.Next; after == "" {
@@ -184,15 +190,16 @@ func (b *Backend) forget(ctx context.Context, records []perdure.Record) error {
 	return nil
 }
 
-// drain merges all that the journal holds, at the rate that the options allow. A
+// drain merges all that the journal holds, but for what goes to partitions that are
+// away, at the rate that the options allow. A
 // file of it that takes no writes holds up nobody but the end of the recovery.
-func (b *Backend) drain(ctx context.Context, front perdure.Backend) error {
+func (b *Backend) drain(ctx context.Context, front perdure.Backend, away partitions) error {
 	pace, synced := newPace(b.opts.RecoveryRate), time.Now()
 	for page, err := range pages(ctx, b.journal.Backend) {
 		if err != nil {
 			return err
 		}
-		if err := b.settle(ctx, front, page.Records, pace); err != nil {
+		if err := b.settle(ctx, front, among(page.Records, away.others()), pace); err != nil {
 			return err
 		}
 		if time.Since(synced) > syncEvery {

@@ -27,7 +27,8 @@ func (b *Backend) agreeAll(ctx context.Context, st *status, page *perdure.Page) 
 // what that holds: it reaches the others when they are read, and when it is merged.
 func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.UserRemoved, error) {
 	return serve(ctx, b, served[perdure.UserRemoved]{
-		need: writing,
+		need:  writing,
+		reach: at(r.Epoch.User.Partition()),
 		claim: func(ctx context.Context) error {
 			if err := b.claimUser(ctx, r.Epoch.User); err != nil {
 				return err
@@ -175,9 +176,13 @@ func (b *Backend) learnEnded(r *perdure.UserRemoval, removed *perdure.UserRemove
 }
 
 // Sweep drops what is due. In an outage others may have kept alive what looks due here,
-// and a full mirror must not lack it; the mirror hears of touches with a delay.
+// and a full mirror must not lack it; the mirror hears of touches with a delay. If some
+// of the front store is there, that is swept.
 func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (expired int, more bool, err error) {
 	st := b.status.Load()
+	if st.partly() {
+		return st.front.Sweep(ctx, now, limit)
+	}
 	if st.state != Healthy {
 		return 0, false, nil
 	}
@@ -191,10 +196,10 @@ func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (exp
 }
 
 // Changes reads the feed of the front store: an outage is an ErrUnavailable, and
-// the cursor goes on afterwards.
+// the cursor goes on afterwards. If some of it is there, its changes come.
 func (b *Backend) Changes(ctx context.Context, after string, limit int, wait time.Duration) (perdure.ChangeBatch, error) {
 	st := b.status.Load()
-	if st.front == nil || st.state == Degraded || st.state == ReadOnly {
+	if st.front == nil || st.away.all() {
 		return perdure.ChangeBatch{}, b.unavailable(st, "its changes cannot be read")
 	}
 	return st.front.Changes(ctx, after, limit, wait)

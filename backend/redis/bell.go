@@ -37,7 +37,7 @@ func (b *bell) listen(ctx context.Context) (<-chan struct{}, error) {
 	if ring := b.current(); ring != nil {
 		return ring, nil
 	}
-	ends, err := b.feeds.newest(ctx, b.link)
+	ends, err := b.feeds.newest(ctx, b.link, make(positions, len(b.feeds.keys)))
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (b *bell) change(ends positions) (positions, error) {
 	} else if changed, err := b.block(ends); err != nil || !changed {
 		return ends, err
 	}
-	next, err := b.feeds.newest(b.link.life, b.link)
+	next, err := b.feeds.newest(b.link.life, b.link, ends)
 	if err != nil {
 		return ends, err
 	}

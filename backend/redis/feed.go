@@ -37,13 +37,14 @@ func newFeeds(k *keyspace, cluster bool, length int) (f feeds) {
 // of is the feed of a partition.
 func (f *feeds) of(partition int) string { return f.keys[partition%len(f.keys)] }
 
-// newest are the positions behind the last entries, oldest those before the first.
-func (f *feeds) newest(ctx context.Context, l *link) (positions, error) {
-	return f.ends(ctx, l, "XREVRANGE", "+", "-")
+// newest are the positions behind the last entries, oldest those before the first. Of a
+// feed that is away it is that in stead, if there is one; else that is an error.
+func (f *feeds) newest(ctx context.Context, l *link, stead positions) (positions, error) {
+	return f.ends(ctx, l, stead, "XREVRANGE", "+", "-")
 }
 
-func (f *feeds) oldest(ctx context.Context, l *link) (positions, error) {
-	ps, err := f.ends(ctx, l, "XRANGE", "-", "+")
+func (f *feeds) oldest(ctx context.Context, l *link, stead positions) (positions, error) {
+	ps, err := f.ends(ctx, l, stead, "XRANGE", "-", "+")
 	for i := range ps {
 		ps[i].read = 0
 	}
@@ -51,17 +52,24 @@ func (f *feeds) oldest(ctx context.Context, l *link) (positions, error) {
 }
 
 // ends are the positions behind the first entries in a direction.
-func (f *feeds) ends(ctx context.Context, l *link, name, from, to string) (positions, error) {
+func (f *feeds) ends(ctx context.Context, l *link, stead positions, name, from, to string) (positions, error) {
 	calls := make([]call, len(f.keys))
 	for i, key := range f.keys {
 		calls[i] = call{words: []string{name}, keys: []string{key}, args: []string{from, to, "COUNT", "1"}}
 	}
-	results, err := l.do(ctx, calls...)
+	results, err := l.some(ctx, calls...)
+	if err == nil {
+		err = l.anyAnswer(results)
+	}
 	if err != nil {
 		return nil, err
 	}
 	ps := make(positions, len(f.keys))
 	for i, result := range results {
+		if l.away(result) && len(stead) == len(ps) {
+			ps[i] = stead[i]
+			continue
+		}
 		entries, err := result.AsXRangeSlices()
 		if err != nil {
 			return nil, l.failure(err)
@@ -110,7 +118,7 @@ func unpackChanges(packed string) (changes []string) {
 
 // Changes reads all feeds. It merges them by the server's time: changes of one
 // feed come in the order in which they were made, and those of different ones
-// about so.
+// about so. While a master of a Cluster is away those of its feeds come later.
 func (b *Backend) Changes(ctx context.Context, after string, limit int, wait time.Duration) (perdure.ChangeBatch, error) {
 	if err := b.link.ready(ctx); err != nil {
 		return perdure.ChangeBatch{}, err
@@ -144,9 +152,9 @@ func (b *Backend) Changes(ctx context.Context, after string, limit int, wait tim
 func (b *Backend) start(ctx context.Context, after string) (positions, error) {
 	switch after {
 	case perdure.FromNow:
-		return b.feeds.newest(ctx, b.link)
+		return b.feeds.newest(ctx, b.link, nil)
 	case perdure.FromOldest:
-		return b.feeds.oldest(ctx, b.link)
+		return b.feeds.oldest(ctx, b.link, nil)
 	}
 	return parsePositions(after)
 }
@@ -160,7 +168,7 @@ func (b *Backend) poll(ctx context.Context, ps positions, limit int) (perdure.Ch
 		return perdure.ChangeBatch{}, err
 	}
 	if gap {
-		now, err := b.start(ctx, perdure.FromNow)
+		now, err := b.feeds.newest(ctx, b.link, ps)
 		if err != nil {
 			return perdure.ChangeBatch{}, err
 		}

@@ -23,7 +23,7 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.measure(ctx); err != nil && !errors.Is(err, errNoTime) {
+	if err := b.measure(ctx, 0); err != nil && !errors.Is(err, errNoTime) {
 		return nil, err
 	}
 	missing, err := b.missing(ctx)

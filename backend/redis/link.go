@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -16,7 +17,8 @@ type link struct {
 	client  rueidis.Client
 	cluster bool
 	timeout time.Duration
-	always  bool // the timeout is for callers with a deadline too
+	always  bool        // the timeout is for callers with a deadline too
+	apart   atomic.Bool // a node of the Cluster did not answer of late
 
 	life    context.Context // ends with close
 	end     context.CancelFunc

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -17,7 +18,8 @@ func (b *Backend) Ping(ctx context.Context) error {
 		return err
 	}
 	if b.link.cluster {
-		return b.pingPartitions(ctx)
+		_, err := b.PingPartitions(ctx)
+		return err
 	}
 	ways := []func(context.Context) error{b.pingWrites, b.pingReads}
 	if b.short.Load() {
@@ -65,23 +67,33 @@ func (b *Backend) pingConnect(ctx context.Context) error {
 	return err
 }
 
-// pingPartitions asks the master of every partition, over the connections that all
-// calls of a Cluster share.
-func (b *Backend) pingPartitions(ctx context.Context) error {
+// Sharded reports whether partitions lie on several servers, as in a Cluster.
+func (b *Backend) Sharded() bool { return b.link.cluster }
+
+// Missing reports whether a node of the Cluster did not answer when all were last asked.
+func (b *Backend) Missing() bool { return b.link.apart.Load() }
+
+// PingPartitions is Ping of each partition of a Cluster, over the connections that all
+// its calls share. It returns those that could not take a write now, and why the first
+// could not. A node that hangs holds up the answer of no other.
+func (b *Backend) PingPartitions(ctx context.Context) (down []int, err error) {
+	if !b.link.cluster {
+		return nil, b.Ping(ctx)
+	}
 	calls := make([]call, len(b.keys.partitions))
 	for i := range calls {
 		calls[i] = call{script: b.scripts.probe, keys: b.keys.partitions[i].probes()}
 	}
-	results, err := b.link.do(ctx, calls...)
+	results, err := b.link.each(ctx, calls)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, result := range results {
-		if _, err := b.link.message(result); err != nil {
-			return err
+	for i, result := range results {
+		if _, failed := b.link.message(result); failed != nil {
+			down, err = append(down, i), cmp.Or(err, failed)
 		}
 	}
-	return nil
+	return down, err
 }
 
 // unanswered notes that a call could not be sent, or got no answer.

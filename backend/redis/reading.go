@@ -54,8 +54,11 @@ func (r *reading) read(ctx context.Context) error {
 	}
 	for len(all) > 0 {
 		count := max(leastCount, min(r.limit+1, 2*r.limit/len(all)))
-		results, err := r.backend.link.do(ctx, r.calls(from, all, count)...)
+		results, err := r.backend.link.some(ctx, r.calls(from, all, count)...)
 		if err != nil {
+			return err
+		}
+		if all, results, err = r.there(all, results); err != nil {
 			return err
 		}
 		streams, err := r.streams(results)
@@ -91,6 +94,26 @@ func (r *reading) calls(from positions, feeds []int, count int) (calls []call) {
 		c.args = append(c.args, from[i].previous())
 	}
 	return calls
+}
+
+// there leaves out the feeds of a Cluster that are away, unless all are.
+func (r *reading) there(feeds []int, results []rueidis.RedisResult) (left []int, answers []rueidis.RedisResult, err error) {
+	l := r.backend.link
+	if err := l.anyAnswer(results); err != nil && len(feeds) == len(r.ps) {
+		return nil, nil, err
+	}
+	if !l.cluster {
+		return feeds, results, nil
+	}
+	for i, result := range results {
+		if !l.away(result) {
+			left, answers = append(left, feeds[i]), append(answers, result)
+		}
+	}
+	if len(left) < len(feeds) {
+		l.apart.Store(true)
+	}
+	return left, answers, nil
 }
 
 func (r *reading) streams(results []rueidis.RedisResult) (map[string][]rueidis.XRangeSlice, error) {
@@ -171,7 +194,7 @@ func (r *reading) trimmed(ctx context.Context) (bool, error) {
 	if len(r.ps) != len(keys) {
 		return false, nil
 	}
-	oldest, err := r.backend.feeds.oldest(ctx, r.backend.link)
+	oldest, err := r.backend.feeds.oldest(ctx, r.backend.link, r.ps)
 	if err != nil || len(r.gone) == 0 {
 		return err == nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/perdure/perdure"
 	"github.com/redis/rueidis"
@@ -59,36 +58,59 @@ type server struct {
 }
 
 // servers asks the server, or all masters of a Cluster, at the same time. A node
-// of a Cluster that does not answer is passed over while others do.
-func (b *Backend) servers(ctx context.Context) ([]server, error) {
-	return inTime(ctx, b.link, func(ctx context.Context) (all []server, err error) {
-		ctx, cancel := context.WithTimeout(ctx, b.link.timeout*3/4)
-		defer cancel()
-		var mu sync.Mutex
-		var asking sync.WaitGroup
-		for address, node := range b.link.client.Nodes() {
-			asking.Go(func() {
-				text, failed := node.Do(ctx, node.B().Arbitrary("INFO").Build()).ToString()
-				mu.Lock()
-				defer mu.Unlock()
-				s := server{address: address}
-				if failed == nil {
-					s.info = parseInfo(text)
-				} else if reply, ok := rueidis.IsRedisErr(failed); !ok || !strings.HasPrefix(reply.Error(), "NOPERM") {
-					err = b.link.failure(failed)
-					return
-				}
-				if s.info == nil || s.info["role"] == "master" || !b.link.cluster {
-					all = append(all, s)
-				}
-			})
-		}
-		asking.Wait()
-		if len(all) > 0 {
-			return all, nil
-		}
+// of a Cluster that does not answer, or not in time, is passed over while others do.
+func (b *Backend) servers(ctx context.Context) (all []server, err error) {
+	if err := b.link.ready(ctx); err != nil {
 		return nil, err
-	})
+	}
+	ctx, cancel := b.link.nearly(ctx)
+	defer cancel()
+	type answer struct {
+		server
+		err error
+	}
+	nodes := b.link.client.Nodes()
+	answers := make(chan answer, len(nodes))
+	for address, node := range nodes {
+		go func() {
+			info, err := b.link.info(ctx, node)
+			answers <- answer{server{address, info}, err}
+		}()
+	}
+	err = ctx.Err() // where there are no nodes
+	for range nodes {
+		select {
+		case a := <-answers:
+			switch {
+			case a.err != nil:
+				err = a.err
+			case a.info == nil || a.info["role"] == "master" || !b.link.cluster:
+				all = append(all, a.server)
+			}
+			continue
+		case <-b.link.closing:
+			return nil, perdure.ErrClosed
+		case <-ctx.Done():
+			err = ended(ctx)
+		}
+		break
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	return nil, err
+}
+
+// info is what a node says of itself; nil where this user may not ask.
+func (l *link) info(ctx context.Context, node rueidis.Client) (map[string]string, error) {
+	text, err := node.Do(ctx, node.B().Arbitrary("INFO").Build()).ToString()
+	if err == nil {
+		return parseInfo(text), nil
+	}
+	if reply, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(reply.Error(), "NOPERM") {
+		return nil, nil
+	}
+	return nil, l.failure(err)
 }
 
 func parseInfo(text string) map[string]string {

@@ -11,6 +11,7 @@ import (
 
 // Sweep first asks all partitions how much is due, by the server's clock, then
 // sweeps those in which something is: two round trips, or one where nothing is due.
+// What lies on a master of a Cluster that is away is swept when it is back.
 func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (expired int, more bool, err error) {
 	if err := b.link.ready(ctx); err != nil {
 		return 0, false, err
@@ -38,12 +39,18 @@ func (b *Backend) Sweep(ctx context.Context, now perdure.Millis, limit int) (exp
 		calls = append(calls, b.sweepCall(p, now, n))
 		left -= n
 	}
-	results, err := b.link.do(ctx, calls...)
+	results, err := b.link.some(ctx, calls...)
+	if err == nil {
+		err = b.link.anyAnswer(results)
+	}
 	if err != nil {
 		return 0, false, err
 	}
 	var strays []call
 	for _, result := range results {
+		if b.link.away(result) {
+			continue // it is swept when it is back
+		}
 		n, again, stray, err := b.readSwept(result)
 		if err != nil {
 			return expired, true, err
@@ -66,11 +73,17 @@ func (b *Backend) due(ctx context.Context, now perdure.Millis) (due [perdure.Par
 		own := &b.keys.partitions[i]
 		calls = append(calls, call{script: b.scripts.due, keys: []string{own.expiry, own.tombs}, args: []string{decimal(now)}})
 	}
-	results, err := b.link.do(ctx, calls...)
+	results, err := b.link.some(ctx, calls...)
+	if err == nil {
+		err = b.link.anyAnswer(results)
+	}
 	if err != nil {
 		return due, err
 	}
 	for i, result := range results {
+		if b.link.away(result) {
+			continue
+		}
 		n, err := b.number(result)
 		if err != nil {
 			return due, err

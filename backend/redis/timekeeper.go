@@ -59,9 +59,33 @@ func (b *Backend) now() perdure.Millis { return perdure.MillisOf(b.time.now()) }
 // connection was made: it may be another server.
 const timeInterval = 10 * time.Second
 
-// startTime asks for the time first.
+// startTime asks for the time first: in a Cluster any other master, if that of the first
+// partition is away.
 func (b *Backend) startTime(ctx context.Context) error {
-	err := b.measure(ctx)
+	if !b.link.cluster {
+		return b.timeOr(b.measure(ctx, 0))
+	}
+	first, cancel := context.WithTimeout(ctx, b.link.timeout/2)
+	defer cancel()
+	err := b.measure(first, 0)
+	if err == nil || errors.Is(err, errNoTime) {
+		return b.timeOr(err)
+	}
+	const asked = 16 // of as many parts of the slots
+	others := make(chan error, asked)
+	for i := range asked {
+		go func() { others <- b.measure(ctx, i*perdure.Partitions/asked) }()
+	}
+	for range asked {
+		if err = <-others; err == nil {
+			break
+		}
+	}
+	return b.timeOr(err)
+}
+
+// timeOr has this machine's clock stand in for one that the server does not tell.
+func (b *Backend) timeOr(err error) error {
 	if errors.Is(err, errNoTime) {
 		b.options.Logger.Error("sessions go by this machine's clock", "error", err)
 		return nil
@@ -80,7 +104,7 @@ func (b *Backend) keepTime() {
 		case <-b.gate.fresh:
 		case <-ticker.C:
 		}
-		_ = b.measure(b.link.life) // while it is away, the time goes on
+		_ = b.measure(b.link.life, 0) // while it is away, the time goes on
 	}
 }
 
@@ -93,11 +117,11 @@ func noCommand(reply string) bool {
 	return strings.HasPrefix(reply, "NOPERM") || strings.Contains(reply, "unknown command") || strings.Contains(reply, "user executing the script can't")
 }
 
-// measure asks the server for the time.
-func (b *Backend) measure(ctx context.Context) error {
+// measure asks the server for the time, in a Cluster that of a partition.
+func (b *Backend) measure(ctx context.Context, partition int) error {
 	ask := command([]string{"TIME"})
 	if b.link.cluster { // by a script, which goes where its key is
-		ask = call{script: b.scripts.time, keys: []string{b.keys.partitions[0].health}}
+		ask = call{script: b.scripts.time, keys: []string{b.keys.partitions[partition].health}}
 	}
 	sent := time.Now()
 	results, err := b.link.do(ctx, ask)

@@ -122,7 +122,7 @@ func TestTheTimeOfACluster(t *testing.T) {
 		t.Errorf("off by %v", off)
 	}
 	b.time.last.Store(&moment{server: time.Now().Add(time.Hour), began: time.Now()})
-	if err := b.measure(t.Context()); err != nil {
+	if err := b.measure(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	if off := time.Until(b.Now()); off.Abs() > time.Minute {
