@@ -8,9 +8,9 @@ import (
 )
 
 // Mender sets right what was stamped while no store could say that the clock was
-// wrong. What the clocks of Nodes have issued is moved by how far they were off. What
-// those of Adrift have issued, and whatever else is ahead of Since, was off by nobody
-// knows how much: it comes to lie at Since, in the order that it had.
+// wrong. What the clocks of Nodes and Others have issued is moved by how far they were
+// off. What those of Adrift have issued, and whatever else is ahead of Since, was off by
+// nobody knows how much: it comes to lie at Since, in the order that it had.
 //
 // All records are shown to Look first, then each goes through Mend.
 type Mender struct {
@@ -25,6 +25,9 @@ type Mender struct {
 	Ahead Millis
 	// Nodes are the node ids of clocks that were off by Ahead. Defaults to none.
 	Nodes map[uint32]bool
+	// Others are the node ids of other clocks, and how far each was ahead. Defaults to
+	// none.
+	Others map[uint32]Millis
 	// Adrift are the node ids of clocks of which nobody knows how they went. Defaults
 	// to none.
 	Adrift map[uint32]bool
@@ -42,10 +45,10 @@ type Mender struct {
 // be read.
 func (m *Mender) Look(r Record) error {
 	_, err := m.restamp(r, func(v Version) Version {
-		switch own := m.Nodes[v.Node]; {
-		case own && m.late(m.shifted(v)):
-			m.newer = append(m.newer, m.shifted(v))
-		case !own && m.unplaced(v):
+		switch ahead, known := m.ahead(v); {
+		case known && m.late(m.shifted(v, ahead)):
+			m.newer = append(m.newer, m.shifted(v, ahead))
+		case !known && m.unplaced(v):
 			m.older = append(m.older, v)
 		}
 		return v
@@ -80,32 +83,44 @@ func (m *Mender) Mend(r Record) (Record, error) {
 }
 
 // wrong reports whether the clock that issued the version may have been off.
-func (m *Mender) wrong(v Version) bool { return m.Nodes[v.Node] || m.unplaced(v) }
+func (m *Mender) wrong(v Version) bool {
+	_, known := m.ahead(v)
+	return known || m.unplaced(v)
+}
+
+// ahead is how far the clock that issued the version was ahead, if that is known.
+func (m *Mender) ahead(v Version) (ahead Millis, known bool) {
+	if m.Nodes[v.Node] {
+		return m.Ahead, true
+	}
+	ahead, known = m.Others[v.Node]
+	return ahead, known
+}
 
 // unplaced reports whether nobody knows when the version was issued.
 func (m *Mender) unplaced(v Version) bool { return m.Adrift[v.Node] || v.Millis() > m.since() }
 
 func (m *Mender) since() Millis { return cmp.Or(m.Since, m.Now) }
 
-// late reports whether a version of Nodes, moved, is too late all the same: that of a
+// late reports whether a version that was moved is too late all the same: that of a
 // change to what a clock further ahead had stamped. A second is within measure.
 func (m *Mender) late(v Version) bool { return v.Millis() > m.Now+1000 }
 
-// shifted is a version of Nodes, moved by how far they were off.
-func (m *Mender) shifted(v Version) Version {
-	if m.Ahead == 0 {
+// shifted is a version moved by how far its clock was ahead.
+func (m *Mender) shifted(v Version, ahead Millis) Version {
+	if ahead == 0 {
 		return v
 	}
-	v.Time -= uint64(m.Ahead) << 16 // also below zero
+	v.Time -= uint64(ahead) << 16 // also below zero
 	v.Node ^= m.mark()
 	return v
 }
 
 // right is the version as a clock that was right would have issued it.
 func (m *Mender) right(v Version) Version {
-	switch {
-	case m.Nodes[v.Node]:
-		if v = m.shifted(v); m.late(v) {
+	switch ahead, known := m.ahead(v); {
+	case known:
+		if v = m.shifted(v, ahead); m.late(v) {
 			return m.placed(v, m.newer, m.Now)
 		}
 	case m.unplaced(v):

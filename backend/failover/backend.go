@@ -114,7 +114,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	clockwork := newClockwork(opts.Now)
+	clockwork := newClockwork(&opts)
 	opts.Now = clockwork.Now
 	b := &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler()), filler: perdure.NewID(0)}
 	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
@@ -123,7 +123,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if b.journal, err = openJournal(&opts, b.clock); err != nil {
 		return nil, errors.Join(err, b.mirror.Close())
 	}
-	b.time.adrift = b.journal.readAdrift()
+	b.time.earlier = b.journal.readAdrift()
 	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", away: everywhere(), left: make(chan struct{})})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()

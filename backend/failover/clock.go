@@ -22,18 +22,21 @@ type clockwork struct {
 	began   time.Time // the same moment, by the monotonic one
 	front   atomic.Pointer[func() time.Time]
 
+	// uptime is that of the machine, and boot which one it was when the process began.
+	uptime func() (boot string, uptime time.Duration)
+
 	// What is needed to mend the stamps of the time before.
 	mu       sync.Mutex
-	nodes    map[uint32]bool
+	present  clockLife // of this process
 	accessed map[string]perdure.Millis
-	adrift   map[uint32]bool // of processes that are gone, which nobody told the time
+	earlier  []clockLife // of processes that are gone, which nobody told the time
 }
 
-func newClockwork(machine func() time.Time) *clockwork {
-	return &clockwork{
-		machine: machine, opened: machine().Round(0), began: time.Now(),
-		nodes: map[uint32]bool{}, accessed: map[string]perdure.Millis{},
-	}
+func newClockwork(o *Options) *clockwork {
+	c := &clockwork{machine: o.Now, opened: o.Now().Round(0), began: time.Now(), uptime: o.Uptime, accessed: map[string]perdure.Millis{}}
+	c.present = clockLife{opened: perdure.MillisOf(c.opened), nodes: map[uint32]bool{}}
+	c.present.boot, c.present.uptime = c.uptime()
+	return c
 }
 
 // Now is the time by the front store's clock, as far as it is known.
@@ -57,10 +60,10 @@ func (c *clockwork) note(w *perdure.Write) (news bool) {
 	if w.Op == perdure.OpTouch || w.Op == perdure.OpPut && w.Base.IsZero() && r.Kind == perdure.KindSession && w.Reason != perdure.ReasonMerged {
 		c.accessed[r.ID] = max(c.accessed[r.ID], r.LastAccess)
 	}
-	if w.Op == perdure.OpTouch || w.Reason == perdure.ReasonMerged || c.nodes[r.Version.Node] {
+	if w.Op == perdure.OpTouch || w.Reason == perdure.ReasonMerged || c.present.nodes[r.Version.Node] {
 		return false
 	}
-	c.nodes[r.Version.Node] = true
+	c.present.nodes[r.Version.Node] = true
 	return true
 }
 
@@ -80,8 +83,8 @@ func (b *Backend) stamped(batches ...perdure.Batch) {
 	if !news {
 		return
 	}
-	b.time.nodes[b.clock.Tick().Node] = true // what this backend merges, it stamps itself
-	if err := b.journal.writeAdrift(b.time.nodes); err != nil {
+	b.time.present.nodes[b.clock.Tick().Node] = true // what this backend merges, it stamps itself
+	if err := b.journal.writeAdrift(&b.time.present); err != nil {
 		b.opts.Logger.Error("it could not be noted that nobody has told this process the time: after a restart in this outage its stamps are taken for right", "error", err)
 	}
 }
@@ -140,9 +143,11 @@ func (b *Backend) reached(front perdure.Backend) {
 func (b *Backend) mendJournal(ctx context.Context, now time.Time, ahead time.Duration) error {
 	b.time.mu.Lock()
 	defer b.time.mu.Unlock()
+	_, uptime := b.time.uptime()
+	others, unknown := judge(b.time.earlier, &b.time.present, uptime, now)
 	m := &perdure.Mender{
 		Codec: b.opts.Codec, Now: perdure.MillisOf(now), Since: perdure.MillisOf(b.time.opened.Add(-ahead)), Ahead: perdure.Millis(ahead.Milliseconds()),
-		Nodes: b.time.nodes, Accessed: b.time.accessed, Adrift: b.time.adrift,
+		Nodes: b.time.present.nodes, Accessed: b.time.accessed, Others: others, Adrift: unknown,
 	}
 	for page, err := range pages(ctx, b.journal.Backend) {
 		if err != nil {
@@ -160,7 +165,7 @@ func (b *Backend) mendJournal(ctx context.Context, now time.Time, ahead time.Dur
 			return err
 		}
 	}
-	b.time.nodes, b.time.accessed, b.time.adrift = nil, nil, nil
+	b.time.present.nodes, b.time.accessed, b.time.earlier = nil, nil, nil
 	return b.journal.dropAdrift()
 }
 

@@ -35,7 +35,7 @@ func (m *machine) boot(t *testing.T, shared perdure.Backend, options failover.Op
 		c := timed{cable{shared, n.cut}}
 		return c, c.err()
 	}
-	options.Now, store.Now = m.now, m.now
+	options.Now, options.Uptime, store.Now = m.now, uptime, m.now
 	var err error
 	if n.failover, err = failover.Open(t.Context(), options); err != nil {
 		t.Fatal(err)
@@ -294,6 +294,47 @@ func TestAKillInAnOutageByAWrongClock(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRestartsInAnOutageMoveNothing: what a process stamped by a right clock, that was
+// started in the outage and restarted in it before anybody told it the time, was made
+// when it was made.
+func TestRestartsInAnOutageMoveNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared, dir := newShared(t), t.TempDir()
+		var right, m machine
+		other := right.boot(t, shared, failover.Options{}, days, false)
+		n := m.boot(t, shared, failover.Options{Dir: dir}, days, true)
+		out := n.create(t, "u")
+		if _, err := n.RevokeUser(t.Context(), "v"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(12 * time.Second)
+		if _, err := other.RevokeUser(t.Context(), "u"); err != nil {
+			t.Fatal(err)
+		}
+		in := []string{other.create(t, "v")} // after its revocation
+		time.Sleep(12 * time.Second)
+		in = append(in, n.create(t, "u"))
+		made, err := n.Get(t.Context(), in[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			n.restart(t, &m, shared, dir)
+			time.Sleep(12 * time.Second)
+		}
+		n.cut.Store(false)
+		n.recovers(t)
+		for _, p := range []*node{n, other} {
+			p.want(t, false, out)
+			p.want(t, true, in...)
+			s, err := p.Get(t.Context(), made.ID)
+			if err != nil || !s.CreatedAt.Equal(made.CreatedAt) || !s.ExpiresAt.Equal(made.ExpiresAt) || !s.LastAccessedAt.Equal(made.LastAccessedAt) || s.Version != made.Version {
+				t.Errorf("it was %+v and is %+v, %v", made, s, err)
+			}
+		}
+	})
 }
 
 // restart ends the process and starts another on its directory; it stays cut off.

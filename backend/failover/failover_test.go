@@ -134,6 +134,9 @@ func (n *node) open(t *testing.T, options failover.Options) {
 func (n *node) openWith(t *testing.T, options failover.Options, store perdure.Options) {
 	t.Helper()
 	var err error
+	if options.Uptime == nil {
+		options.Uptime = uptime
+	}
 	if n.failover, err = failover.Open(t.Context(), options); err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +144,11 @@ func (n *node) openWith(t *testing.T, options failover.Options, store perdure.Op
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Store.Close() })
+}
+
+// uptime is that of a machine of the test, in virtual time too.
+func uptime() (boot string, up time.Duration) {
+	return "test", time.Since(time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC))
 }
 
 // await returns when the node is in the state.

@@ -133,6 +133,11 @@ type Options struct {
 	// perdure.Timekeeper. Else it is read once, at the start, for the time until
 	// the front store is reached. Defaults to time.Now.
 	Now func() time.Time
+	// Uptime tells how long the machine has been up, by a clock that nobody can set, and
+	// names its present boot: what a process stamped in an outage by a clock that was
+	// wrong, and that was killed in it, is set right by that. Defaults to that of the
+	// system, on Linux; elsewhere such stamps count as made right before the next start.
+	Uptime func() (boot string, uptime time.Duration)
 	// Notify is told of each transition, in order, and must not block.
 	// Defaults to none.
 	Notify func(Transition)
@@ -159,6 +164,9 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.MaxClockSkew, perdure.DefaultMaxClockSkew)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Uptime == nil {
+		o.Uptime = systemUptime
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

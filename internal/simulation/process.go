@@ -79,7 +79,7 @@ func (p *process) start(ctx context.Context) error {
 		}
 		return l.link, nil
 	}
-	options.Now, options.Dir, options.Notify = p.now, p.disk.path(), l.note
+	options.Now, options.Uptime, options.Dir, options.Notify = p.now, uptime, p.disk.path(), l.note
 	options.Store = fmt.Sprint("service ", p.service)
 	before := p.disk.held()
 	b, err := failover.Open(ctx, options)
@@ -153,4 +153,10 @@ func (l *life) healthyFrom(moves int, t time.Duration) (time.Duration, bool) {
 func (l *life) vouched() bool {
 	_, ok := l.healthyFrom(0, l.began)
 	return ok
+}
+
+// uptime is that of the machine that all processes are on, which is up since before
+// virtual time begins.
+func uptime() (boot string, up time.Duration) {
+	return "simulation", time.Since(time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC))
 }
