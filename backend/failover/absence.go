@@ -45,9 +45,9 @@ func (a *absence) reason() string { return describe(a.away, a.err) }
 // describe is the reason of an outage, with its extent if that is not all.
 func describe(away partitions, why error) string {
 	if away.all() {
-		return why.Error()
+		return plain(why)
 	}
-	return fmt.Sprintf("%v are away: %v", away, why)
+	return fmt.Sprintf("%v are away: %s", away, plain(why))
 }
 
 // partly reports whether some of the front store is there in the outage.
@@ -168,7 +168,7 @@ func (b *Backend) relapse(ctx context.Context, cause error) {
 	if _, ok := sharded(st.front); ok {
 		if found := b.examine(ctx, st.front); found.err != nil {
 			out = found
-			out.err = fmt.Errorf("%w; then a probe: %w", cause, found.err)
+			out.err = both(cause, found.err)
 		}
 	}
 	b.degrade(st, out)

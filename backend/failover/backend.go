@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,6 +91,7 @@ type status struct {
 	doubt       string          // why the front store may have lost data
 	graceUntil  time.Time       // who is absent may be on the way back until then
 	away        partitions      // of the front store, while degraded
+	first       bool            // nothing has been amiss since the start
 
 	// left is closed when the state ends, for those who wait in it: how long to
 	// wait was decided by the state.
@@ -124,7 +126,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		return nil, errors.Join(err, b.mirror.Close())
 	}
 	b.time.earlier = b.journal.readAdrift()
-	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", away: everywhere(), left: make(chan struct{})})
+	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", away: everywhere(), left: make(chan struct{}), first: true})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
 	b.cutOff = !b.journal.unlisted
@@ -183,7 +185,7 @@ func (b *Backend) start(ctx context.Context) error {
 	}
 	if err != nil {
 		down := *st
-		down.reason = err.Error()
+		down.reason = plain(err)
 		b.move(st, &down)
 		b.doubt("it could not be reached at the start")
 		b.persistMirror()
@@ -193,6 +195,9 @@ func (b *Backend) start(ctx context.Context) error {
 		b.recover(ctx, st)
 		return nil
 	}
+	waiting := *st
+	waiting.reason = fmt.Sprintf("%d records of an outage wait to be merged", pending)
+	b.move(st, &waiting)
 	b.wake()
 	return nil
 }
@@ -345,6 +350,21 @@ func offline[T any](ctx context.Context, b *Backend, s served[T]) (v T, err erro
 	}
 	v, err = s.offline(ctx, st)
 	return v, err, true
+}
+
+// plain is the text of an error without the words that every one of this kind begins
+// with: what it is part of has them already.
+func plain(err error) string {
+	return strings.ReplaceAll(err.Error(), perdure.ErrUnavailable.Error()+": ", "")
+}
+
+// both is the error of a call and of the probe that followed it up, told once if they
+// say the same.
+func both(call, probe error) error {
+	if call.Error() == probe.Error() {
+		return call
+	}
+	return fmt.Errorf("%w; then a probe: %w", call, probe)
 }
 
 // unavailable is the error of a call that cannot be served offline.

@@ -137,7 +137,7 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 	st := b.status.Load()
 	if st.state != Healthy {
 		findings = append(findings, perdure.Finding{
-			Severity: perdure.SeverityWarning, Name: "failover", Advice: "repair it: sessions are served meanwhile, and what is written is merged when it is back",
+			Severity: perdure.SeverityWarning, Name: "failover", Advice: "repair Redis: sessions are served meanwhile, and what is written is merged when it is back",
 			Found: fmt.Sprintf("%s since %s: %s", st.state, st.since.UTC().Format(time.RFC3339), st.reason),
 		})
 	}

@@ -3,7 +3,6 @@ package failover
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -144,7 +143,7 @@ func (b *Backend) confirm(ctx context.Context, seen *status, cause error) (well 
 			return false // somebody else has found out
 		}
 		if out := b.examine(b.life, seen.front); !out.away.within(seen.away) {
-			out.err = fmt.Errorf("%w; then a probe: %w", cause, out.err)
+			out.err = both(cause, out.err)
 			b.degrade(seen, out)
 			return false
 		}
@@ -270,7 +269,7 @@ func (b *Backend) restore(ctx context.Context, st *status) error {
 		b.move(st, &loss)
 	})
 	if n := b.metrics.lost.Load() - before; n > 0 {
-		b.opts.Logger.Error("the session store had lost records", "missing", n, "policy", b.opts.DataLoss, "why", st.doubt)
+		b.opts.Logger.Error("the session store had lost records; they were given back", "records", n, "policy", b.opts.DataLoss, "why", st.doubt)
 	}
 	return err
 }
@@ -306,6 +305,9 @@ func (b *Backend) finish(ctx context.Context, incarnation string) {
 	}
 	if err == nil {
 		next.state, next.reason = Healthy, "all that was written in the outage is merged"
+		if seen.first {
+			next.reason = "the session store was reached at the start"
+		}
 	} else {
 		next.reason = "all that was written in the outage is merged, and it will be again after a crash: " + err.Error()
 		b.journalFails.Store(true)
@@ -329,6 +331,7 @@ func (b *Backend) change(from, to *status) bool {
 	if from.state != to.state {
 		to.since, to.left = b.opts.Now(), make(chan struct{})
 	}
+	to.first = from.first && to.state == Recovering
 	if !b.status.CompareAndSwap(from, to) {
 		return false
 	}
@@ -341,7 +344,10 @@ func (b *Backend) change(from, to *status) bool {
 	close(from.left)
 	b.metrics.transitions.Add(1)
 	level := slog.LevelWarn
-	if to.state == Recovering || to.state == Healthy {
+	switch {
+	case from.first:
+		level = slog.LevelDebug // a start at which nothing was amiss
+	case to.state == Recovering || to.state == Healthy:
 		level = slog.LevelInfo
 	}
 	b.opts.Logger.Log(context.Background(), level, "session store failover", "from", from.state, "to", to.state, "reason", to.reason)

@@ -74,7 +74,7 @@ func (a *app) runServe(ctx context.Context) (err error) {
 	s := server.New(instance.Store, server.Options{
 		TTL: config.TTL, MaxRequest: maxRequest(config), Origins: config.Origins, Drain: config.Drain, Logger: logger,
 	})
-	up, note := announcementOf(ctx, instance, listener.Addr())
+	up, note := announcementOf(ctx, instance, config.Outage, listener.Addr())
 	up.Admin = admin
 	if err := a.announce(up, note); err != nil {
 		return err
@@ -148,11 +148,11 @@ func (a *app) serveAdmin(ctx context.Context, c factory.Config, i *factory.Insta
 }
 
 // announcement is what there is to tell of an instance, and a note for a reader.
-func announcementOf(ctx context.Context, i *factory.Instance, addr net.Addr) (up announcement, note string) {
+func announcementOf(ctx context.Context, i *factory.Instance, policy failover.Outage, addr net.Addr) (up announcement, note string) {
 	up = announcement{Version: readBuild().Version, Listen: addr.String(), Kind: i.Kind(), Store: i.Address(), Why: i.Why()}
 	if i.Kind() == "redis" {
 		health, fails := i.Failover(ctx)
-		up.State, note = string(health.State), outlook(health, fails)
+		up.State, note = string(health.State), outlook(health, policy, fails)
 	}
 	return up, note
 }
@@ -174,10 +174,14 @@ try:   curl -H 'Content-Type: application/json' -d '{"userId":"ada"}' http://%s/
 }
 
 // outlook says what becomes of sessions when Redis goes away, or now that it is.
-func outlook(h failover.Health, fails bool) string {
+func outlook(h failover.Health, policy failover.Outage, fails bool) string {
 	switch {
 	case !fails:
 		return "note:  REDIS_FALLBACK_ENABLED is false: while Redis is away, calls answer unavailable\n"
+	case policy == failover.OutageRefuse:
+		return "note:  PERDURE_OUTAGE is refuse: while Redis is away, calls answer unavailable\n"
+	case policy == failover.OutageReadOnly:
+		return "note:  PERDURE_OUTAGE is read-only: while Redis is away, sessions are read from here, and writes answer unavailable\n"
 	case !h.Redis.Available:
 		return "note:  Redis is away (" + printable.Text(h.Reason) + "): sessions are served from here and merged when it is back\n"
 	case !h.JournalDurable:

@@ -96,7 +96,7 @@ func TestAnnouncement(t *testing.T) {
 	a := &app{stdout: &stdout}
 	address := fakeAddr("127.0.0.1:8420")
 	up := announcement{Kind: "redis", Store: "redis://h:1", Why: "because", Listen: address.String()}
-	if err := a.announce(up, outlook(failover.Health{}, false)); err != nil {
+	if err := a.announce(up, outlook(failover.Health{}, failover.OutageServe, false)); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"http://127.0.0.1:8420", "redis://h:1", "because", "curl ", "CreateSession", "REDIS_FALLBACK_ENABLED"} {

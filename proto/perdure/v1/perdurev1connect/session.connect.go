@@ -125,7 +125,8 @@ type SessionServiceClient interface {
 	// Changes of one session come in the order in which they were made.
 	//
 	// Where changes after the cursor are no longer there it ends with out_of_range
-	// and a FeedGap as its detail. It ends with unavailable when the server stops.
+	// and a FeedGap as its detail. It ends with unavailable when the server stops and
+	// while the store cannot be reached: watch again from the last cursor then.
 	WatchSessions(context.Context, *v1.WatchSessionsRequest) (*connect.ServerStreamForClient[v1.WatchSessionsResponse], error)
 }
 
@@ -355,7 +356,8 @@ type SessionServiceHandler interface {
 	// Changes of one session come in the order in which they were made.
 	//
 	// Where changes after the cursor are no longer there it ends with out_of_range
-	// and a FeedGap as its detail. It ends with unavailable when the server stops.
+	// and a FeedGap as its detail. It ends with unavailable when the server stops and
+	// while the store cannot be reached: watch again from the last cursor then.
 	WatchSessions(context.Context, *v1.WatchSessionsRequest, *connect.ServerStream[v1.WatchSessionsResponse]) error
 }
 
