@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,15 +13,35 @@ import (
 	"connectrpc.com/connect"
 )
 
+// lockedBuffer is what several goroutines write to.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+// take returns what was written since it was called last.
+func (b *lockedBuffer) take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	text := b.all.String()
+	b.all.Reset()
+	return text
+}
+
 // However many calls fail, the log has a line for each kind, and a count a minute.
 func TestFailuresAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log lockedBuffer
 		f := newFailures(slog.New(slog.NewTextHandler(&log, nil)), failureInterval)
 		lines := func() []string {
 			synctest.Wait()
-			text := strings.TrimSpace(log.String())
-			log.Reset()
+			text := strings.TrimSpace(log.take())
 			if text == "" {
 				return nil
 			}

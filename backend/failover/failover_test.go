@@ -250,7 +250,7 @@ func TestInspect(t *testing.T) {
 
 func TestWhatThisProcessDoesNotKnow(t *testing.T) {
 	shared := newShared(t)
-	n, other := newNode(t, shared, failover.Options{}), newNode(t, shared, failover.Options{})
+	n, other := newNode(t, shared, failover.Options{Mirror: failover.MirrorSeen}), newNode(t, shared, failover.Options{})
 	kept, ended := other.create(t, "u"), other.create(t, "u")
 	n.cut.Store(true)
 	if _, err := n.Get(t.Context(), kept); !errors.Is(err, perdure.ErrUnavailable) {
