@@ -43,7 +43,7 @@ func TestSwitchADaemon(t *testing.T) {
 	}{
 		{[]string{"--to", redis.URL()}, exitUsage, "already"},
 		{[]string{"--to", "ftp://x"}, exitUsage, "scheme"},
-		{[]string{"--to", "redis://127.0.0.1:1"}, exitError, "nothing was switched: redis://127.0.0.1:1 cannot take sessions: session store is unavailable: the connection"},
+		{[]string{"--to", "redis://127.0.0.1:1"}, exitError, "nothing was switched: redis://127.0.0.1:1 cannot take sessions: session store is unavailable: redis://127.0.0.1:1: the connection"},
 		{nil, exitUsage, "--to"},
 	} {
 		r := cli(t, nil, append([]string{"switch", "--admin", admin}, c.args...)...)
