@@ -23,6 +23,7 @@ type mirror struct {
 	fits   atomic.Int64           // records that may be stored for it to become full
 	synced atomic.Int64           // unix ms when it was last in step with the front store
 	missed atomic.Int64           // records that did not fit
+	unfit  versions               // and which they were: what is older is not held instead
 	loaded atomic.Bool            // a full mirror that has read all that is stored
 	whole  atomic.Bool            // and that is all there is
 	// outlived are sessions that were over as they were held here, and which the front
@@ -61,7 +62,7 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 	ctx := context.Background()
 	held, err := m.Backend.Get(ctx, r.ID)
 	switch {
-	case err != nil:
+	case err != nil, !held.Exists() && m.unfit.knowsLater(r):
 		return *r, false
 	case held.Version == r.Version && held.Kind == r.Kind && len(held.Body) == len(r.Body):
 		if r.LastAccess > held.LastAccess {
@@ -84,6 +85,7 @@ func (m *mirror) learn(r *perdure.Record, base perdure.Version) (joined perdure.
 	merged, err := m.merger.Merge(ctx, *r)
 	if err != nil {
 		m.missed.Add(1)
+		m.unfit.raise(r.ID, r.Version)
 		m.outdated(&held)
 		return *r, false
 	}
