@@ -73,7 +73,9 @@ func outline(h failover.Health) string {
 	if h.JournalDepth > 0 {
 		line += fmt.Sprintf("; journal: %d records wait, the first for %v", h.JournalDepth, time.Duration(h.JournalOldest)*time.Millisecond)
 	}
-	if !h.JournalDurable {
+	if h.State == failover.ReadOnly {
+		line += "; the journal takes no writes: see the reason in /healthz"
+	} else if !h.JournalDurable {
 		line += "; what is written in an outage is not on disk"
 	}
 	if n := len(h.Kept); n > 0 {

@@ -53,6 +53,7 @@ type Backend struct {
 	// journalFails is set while the journal takes no writes, of which so many
 	// have failed.
 	journalFails    atomic.Bool
+	journalWhy      atomic.Pointer[string] // it has failed last
 	journalFailures atomic.Int64
 	doubts          atomic.Pointer[string]
 	connections     atomic.Uint64          // of the front store, when its history was looked at

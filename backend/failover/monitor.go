@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 )
 
@@ -94,19 +95,35 @@ func (b *Backend) checkJournal(ctx context.Context, known int64) (failures int64
 		if err != nil && !failed && ctx.Err() == nil {
 			b.opts.Logger.Error("the journal takes no writes: an outage now would be read-only", "error", err)
 		}
-		b.journalFails.Store(err != nil)
+		b.journalTook(err)
 	}
 	next := *st
 	switch fails := b.journalFails.Load(); {
 	case fails && st.state == Degraded:
 		next.state = ReadOnly
+		if why := b.journalWhy.Load(); why != nil {
+			next.reason += noWrites + *why
+		}
 	case !fails && st.state == ReadOnly:
 		next.state = Degraded
+		next.reason, _, _ = strings.Cut(next.reason, noWrites)
 	default:
 		return failures
 	}
 	b.move(st, &next)
 	return failures
+}
+
+// noWrites comes before why the journal fails, in the reason of an outage.
+const noWrites = "; and the journal takes no writes: "
+
+// journalTook notes whether the journal takes writes.
+func (b *Backend) journalTook(err error) {
+	if err != nil {
+		why := plain(err)
+		b.journalWhy.Store(&why)
+	}
+	b.journalFails.Store(err != nil)
 }
 
 // jitter spreads many processes that wait for one server.
@@ -310,7 +327,7 @@ func (b *Backend) finish(ctx context.Context, incarnation string) {
 		}
 	} else {
 		next.reason = "all that was written in the outage is merged, and it will be again after a crash: " + err.Error()
-		b.journalFails.Store(true)
+		b.journalTook(err)
 	}
 	done = done && b.change(seen, &next) && err == nil
 	b.gate.Unlock()

@@ -362,7 +362,7 @@ func (b *Backend) writable(st *status) error {
 func (b *Backend) journalFailed(err error) error {
 	if errors.Is(err, perdure.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
 		b.journalFailures.Add(1)
-		b.journalFails.Store(true)
+		b.journalTook(err)
 		b.wake()
 	}
 	return err

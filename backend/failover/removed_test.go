@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/perdure/perdure"
@@ -61,6 +62,9 @@ func TestTheJournalCannotBeMadeAnew(t *testing.T) {
 		t.Errorf("a login: %v", err)
 	}
 	n.await(t, failover.ReadOnly)
+	if reason := n.failover.Health(t.Context()).Reason; !strings.Contains(reason, "the journal takes no writes: ") {
+		t.Errorf("read-only is explained by %q", reason)
+	}
 	n.want(t, true, known)
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
