@@ -311,5 +311,8 @@ func (m Metadata) jsonSize() int {
 	for key, raw := range m.entries() {
 		size += len(`"":,`) + len(key) + len(raw)
 	}
+	if m.packed != "" {
+		size -= len(`,`) // none after the last
+	}
 	return size
 }

@@ -403,3 +403,17 @@ func TestALifeIsMeasuredByTheClock(t *testing.T) {
 	clock.now = clock.now.Add(idle + time.Millisecond)
 	wantGone(t, store, s.ID)
 }
+
+// TestMetadataOfTheSizeAllowed: what is exactly as large as is allowed is.
+func TestMetadataOfTheSizeAllowed(t *testing.T) {
+	const most = 1000
+	store, _ := newStore(t, perdure.Options{MaxMetadata: most})
+	overhead := len(`{"a":1,"b":""}`)
+	for over := range 2 {
+		metadata := map[string]any{"a": 1, "b": strings.Repeat("x", most-overhead+over)}
+		_, err := store.Create(t.Context(), perdure.Data{UserID: "u", Metadata: metadata})
+		if fits := err == nil; fits != (over == 0) {
+			t.Errorf("%d bytes over: %v", over, err)
+		}
+	}
+}
