@@ -81,8 +81,12 @@ func openService(ctx context.Context, s settings) (*service, error) {
 	if s.bare {
 		backend, err = open(ctx)
 	} else {
+		var store string
+		if store, err = redis.StoreName(s.URL, s.Prefix); err != nil { // as perdure serve names it
+			return nil, errors.Join(err, v.log.Close())
+		}
 		v.failover, err = failover.Open(ctx, failover.Options{
-			Open: open, Dir: s.Dir, Mirror: s.Mirror, RecoveryRate: s.RecoveryRate, Now: s.now, Logger: logger,
+			Open: open, Dir: s.Dir, Store: store, Mirror: s.Mirror, RecoveryRate: s.RecoveryRate, Now: s.now, Logger: logger,
 			MaxAge: s.MaxAge, MaxJournalBytes: s.MaxJournalBytes,
 			Notify: func(t failover.Transition) { s.notify(t.To) },
 		})
