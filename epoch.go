@@ -20,7 +20,7 @@ type epoch struct {
 // EmptyEpoch is an epoch record that ends no session: a mark that a tool leaves in a
 // store for as long as the horizon says, and nobody sees.
 func EmptyEpoch(user UserKey, v Version, horizon Millis) Record {
-	return (&epoch{}).record(user, v, horizon)
+	return MarkedEpoch(user, v, horizon, nil)
 }
 
 // MarkedEpoch is an EmptyEpoch with marks: names, each with a version, of which a join
