@@ -264,7 +264,7 @@ func (m *Merger) killedBy(stored Record, session *Record) (bool, error) {
 	if len(e.except) == 0 { // then it need not be readable
 		return e.kills("", session.Born), nil
 	}
-	root, err := m.root(session)
+	root, err := m.Root(session)
 	if err != nil {
 		return false, err
 	}

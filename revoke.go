@@ -122,7 +122,7 @@ func (m *Merger) roots(ctx context.Context, ids []string) (map[string]Version, [
 			case !r.Exists(): // it may be still to come, with a root of its own
 				roots[asked[i]] = Version{}
 			case r.Kind == KindSession:
-				root, err := m.root(&r)
+				root, err := m.Root(&r)
 				if err != nil {
 					return nil, nil, err
 				}
@@ -139,8 +139,9 @@ func (m *Merger) roots(ctx context.Context, ids []string) (map[string]Version, [
 	return roots, spared, nil
 }
 
-// root is the first id of the session's chain of rotations.
-func (m *Merger) root(session *Record) (string, error) {
+// Root is the first id of the session's chain of rotations: its own, if it was never
+// rotated. It returns an ErrFormat, or the error of the Codec.
+func (m *Merger) Root(session *Record) (string, error) {
 	c, err := openContent(session, m.codec())
 	if err != nil || c.root == "" {
 		return session.ID, err

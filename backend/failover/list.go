@@ -192,10 +192,15 @@ func (b *Backend) heldPage(ctx context.Context, st *status, partial bool, l list
 			end = p.Records[n-1].ID
 		}
 	}
-	if page, err = b.unwritten(ctx, mirrored.Records, l.dead); err != nil {
+	if page, err = b.unwritten(ctx, st, mirrored.Records, l.dead); err != nil {
 		return page, err
 	}
-	page.Records, page.Incomplete = append(page.Records, written.Records...), !all
+	for i := range written.Records {
+		if _, err = b.endsWithAncestor(ctx, st, &written.Records[i]); err != nil {
+			return page, err
+		}
+	}
+	page.Records, page.Incomplete = append(page.Records, alive(written.Records, l.dead)...), !all
 	page.Unreadable = append(page.Unreadable, written.Unreadable...)
 	slices.SortFunc(page.Records, func(r, s perdure.Record) int { return l.compare(r.ID, s.ID) })
 	if len(page.Records) > l.limit && (end == "" || l.compare(page.Records[l.limit-1].ID, end) < 0) {
@@ -217,14 +222,14 @@ func (b *Backend) heldPage(ctx context.Context, st *status, partial bool, l list
 func (b *Backend) outdatedMirror() bool { return b.opts.MaxAge > 0 && b.mirror.age() > b.opts.MaxAge }
 
 // unwritten is what the mirror holds and the journal does not, as what waits in the
-// journal leaves it: a revocation, or the end of a parent.
-func (b *Backend) unwritten(ctx context.Context, mirrored []perdure.Record, dead bool) (page perdure.Page, err error) {
+// journal leaves it.
+func (b *Backend) unwritten(ctx context.Context, st *status, mirrored []perdure.Record, dead bool) (page perdure.Page, err error) {
 	records, err := b.notJournalled(ctx, mirrored, &page)
 	if err != nil || b.journal.ends.len() == 0 {
 		page.Records = records
 		return page, err
 	}
-	foreseen, err := b.merger(b.journal).Preview(ctx, records)
+	foreseen, err := b.foresee(ctx, st, records)
 	if err != nil {
 		return page, err
 	}
@@ -291,7 +296,7 @@ func (b *Backend) scanOnline(ctx context.Context, st *status, q perdure.ScanQuer
 		return perdure.Page{}, err
 	}
 	if waiting > 0 {
-		foreseen, err := b.merger(b.journal).Preview(ctx, page.Records)
+		foreseen, err := b.foresee(ctx, st, page.Records)
 		if err != nil {
 			return perdure.Page{}, err
 		}

@@ -47,15 +47,15 @@ func (b *Backend) held(ctx context.Context, st *status, id string) (holding, err
 				b.mirror.learn(&r, joined.Version)
 				return holding{Record: r, fresh: true}, nil
 			}
-			r, err = b.afterRevocation(ctx, joined)
-			return holding{Record: r, fresh: true}, err
+			held, err := b.afterEnds(ctx, st, joined)
+			held.fresh = true
+			return held, err
 		}
 	}
 	if r, err = b.mirror.Get(ctx, id); err != nil || !r.Exists() {
 		return holding{}, err
 	}
-	r, err = b.afterRevocation(ctx, r)
-	return holding{Record: r}, err
+	return b.afterEnds(ctx, st, r)
 }
 
 // heldInJournal is what is known of a session that the journal holds. One that the
@@ -67,6 +67,12 @@ func (b *Backend) heldInJournal(ctx context.Context, st *status, r perdure.Recor
 		return holding{Record: merged.Record}, err
 	}
 	held := b.journalled(r)
+	if ended, err := b.endsWithAncestor(ctx, st, &held.Record); err != nil {
+		return holding{}, err
+	} else if ended {
+		held.orphan = &r
+		return *held, nil
+	}
 	if old := b.opts.MaxAge > 0 && b.mirror.age() > b.opts.MaxAge; !st.readable || !old && !held.stale {
 		return *held, nil
 	}
@@ -79,29 +85,23 @@ func (b *Backend) heldInJournal(ctx context.Context, st *status, r perdure.Recor
 	return *held, nil
 }
 
-// afterRevocation is the record as a revocation that waits in the journal leaves
-// it, or the end of its parent: that ends sessions which were not known here when it
-// was made. Nothing is written.
-func (b *Backend) afterRevocation(ctx context.Context, r perdure.Record) (perdure.Record, error) {
-	if r.Kind != perdure.KindSession {
-		return r, nil
+// afterEnds is the record as foresee has it.
+func (b *Backend) afterEnds(ctx context.Context, st *status, r perdure.Record) (holding, error) {
+	held := holding{Record: r}
+	if r.Kind != perdure.KindSession || b.journal.ends.len() == 0 {
+		return held, nil
 	}
-	waiting := false
-	for _, id := range []string{perdure.EpochID(r.User), r.Parent} {
-		end, err := b.journal.Get(ctx, id)
-		if err != nil {
-			return perdure.Record{}, err
-		}
-		waiting = waiting || end.Kind == perdure.KindEpoch || end.Ended()
+	foreseen, err := b.foresee(ctx, st, []perdure.Record{r})
+	if err == nil {
+		err = foreseen[0].Err
 	}
-	if !waiting {
-		return r, nil
-	}
-	foreseen, err := b.merger(b.journal).Preview(ctx, []perdure.Record{r})
 	if err != nil {
-		return perdure.Record{}, err
+		return holding{}, err
 	}
-	return foreseen[0].Record, foreseen[0].Err
+	if held.Record = foreseen[0].Record; held.Reason == perdure.ReasonParentEnded {
+		held.orphan = &r
+	}
+	return held, nil
 }
 
 // offlineApply carries out batches in the journal.
@@ -150,7 +150,9 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 	}
 	applied, err := b.journal.Apply(ctx, all)
 	for _, p := range plans {
-		b.noteEnds(p.batch) // applied or not: an error may come after the write
+		for _, batch := range append(p.seeds, p.batch) {
+			b.noteEnds(batch) // applied or not: an error may come after the write
+		}
 	}
 	if err != nil {
 		return nil, b.journalFailed(err)
@@ -251,6 +253,9 @@ func (b *Backend) planRemoval(ctx context.Context, st *status, batch perdure.Bat
 	switch {
 	case err != nil:
 		return p, err
+	case r.orphan != nil: // the logout that ended its ancestor comes to it in its turn
+		p.ends = r.orphan
+		w.Record = entombed(*r.orphan, w.Record.Reason, w.Record.Version)
 	case r.Kind == perdure.KindTombstone:
 		p.seeds = append(p.seeds, perdure.Batch{{Op: perdure.OpPut, Record: r.Record}})
 		return p, nil
@@ -336,6 +341,9 @@ func (b *Backend) seed(ctx context.Context, st *status, seeds *[]perdure.Batch, 
 		return holding{}, err
 	}
 	w := perdure.Write{Op: perdure.OpPut, Record: held.Record}
+	if held.orphan != nil {
+		w.Op, w.Plant = perdure.OpRemove, true // the journal may hold it as a session
+	}
 	if held.Kind == perdure.KindSession && held.User != "" {
 		// What is known of it has the epoch taken into account.
 		epoch, err := b.journal.Get(ctx, perdure.EpochID(held.User))

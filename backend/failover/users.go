@@ -45,7 +45,7 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 		},
 		offline: func(ctx context.Context, st *status) (perdure.UserRemoved, error) {
 			if after, ok := strings.CutPrefix(r.After, mirrorPage); ok {
-				return b.endMirrored(ctx, r, after)
+				return b.endMirrored(ctx, st, r, after)
 			}
 			return b.removeOffline(ctx, st, continued(r, heldPage))
 		},
@@ -84,7 +84,7 @@ func (b *Backend) removeOffline(ctx context.Context, st *status, r perdure.UserR
 			return removed, nil
 		}
 	}
-	more, err := b.endMirrored(ctx, r, "")
+	more, err := b.endMirrored(ctx, st, r, "")
 	more.Removed = append(removed.Removed, more.Removed...)
 	return more, err
 }
@@ -108,7 +108,7 @@ func (b *Backend) seedEpoch(ctx context.Context, st *status, user perdure.UserKe
 
 // endMirrored ends, in the mirror, a page of the sessions that the epoch in the journal
 // kills. It is what is reported of them: the journal needs no tombstone for each.
-func (b *Backend) endMirrored(ctx context.Context, r perdure.UserRemoval, after string) (perdure.UserRemoved, error) {
+func (b *Backend) endMirrored(ctx context.Context, st *status, r perdure.UserRemoval, after string) (perdure.UserRemoved, error) {
 	removed := perdure.UserRemoved{Outcome: perdure.Applied}
 	mirrored, err := b.mirror.ListUser(ctx, r.Epoch.User, after, r.Limit)
 	if err != nil {
@@ -119,7 +119,7 @@ func (b *Backend) endMirrored(ctx context.Context, r perdure.UserRemoval, after 
 	if err != nil {
 		return removed, err
 	}
-	foreseen, err := b.merger(b.journal).Preview(ctx, records)
+	foreseen, err := b.foresee(ctx, st, records)
 	if err != nil {
 		return removed, err
 	}

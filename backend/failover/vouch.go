@@ -34,6 +34,9 @@ type holding struct {
 	perdure.Record
 	fresh bool // the front store answered with it just now
 	stale bool // it is from an earlier life of a process, which ended too long ago
+	// orphan is the session itself, if the record is a tombstone only because an id that
+	// it had before has ended.
+	orphan *perdure.Record
 }
 
 // now is this process's clock.
