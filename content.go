@@ -32,7 +32,6 @@ type fieldVersion struct {
 const (
 	fieldUsername = "u"
 	fieldRoles    = "r"
-	fieldExpiry   = "x"
 	fieldMetadata = "m" // followed by the key
 )
 
@@ -144,8 +143,8 @@ func (c *content) find(field string) (int, bool) {
 	})
 }
 
-// apply makes the patch's changes at version. The expiry belongs to the header
-// and is only marked here.
+// apply makes the patch's changes at version, but for the expiry, which belongs to
+// the header.
 func (c *content) apply(p *Patch, metadata Metadata, version Version) {
 	if p.Username != nil {
 		c.username = *p.Username
@@ -161,8 +160,5 @@ func (c *content) apply(p *Patch, metadata Metadata, version Version) {
 		for _, key := range changed {
 			c.mark(fieldMetadata+key, version)
 		}
-	}
-	if !p.ExpiresAt.IsZero() {
-		c.mark(fieldExpiry, version)
 	}
 }

@@ -24,6 +24,9 @@ func drawHeader(t *rapid.T) Header {
 		Expiry: millis("expiry"), Horizon: millis("horizon"), LastAccess: millis("lastAccess"), Idle: millis("idle"), Promised: millis("promised"),
 		Parent: rapid.StringMatching(`([A-Za-z0-9_-]{16,128})?`).Draw(t, "parent"),
 	}
+	if rapid.Bool().Draw(t, "the expiry was set") {
+		h.ExpirySet = version("expiry set")
+	}
 	if rapid.Bool().Draw(t, "user is known") {
 		h.User = HashUser(rapid.String().Draw(t, "user"))
 	}
@@ -57,7 +60,7 @@ func TestRecordOfANewerFormatIsRefused(t *testing.T) {
 func FuzzDecodeRecord(f *testing.F) {
 	r := testRecord(NewClock(nil))
 	f.Add(string(r.Append(nil)))
-	r.Parent = r.ID
+	r.Parent, r.ExpirySet = r.ID, r.Version
 	f.Add(string(r.Append(nil)))
 	f.Add("")
 	f.Add("\x01")
@@ -82,7 +85,6 @@ func FuzzDecodeContent(f *testing.F) {
 	f.Add(c.encode())
 	c.root = "root"
 	c.mark(fieldMetadata+"k", clock.Tick())
-	c.mark(fieldExpiry, clock.Tick())
 	f.Add(c.encode())
 	f.Fuzz(func(t *testing.T, body string) {
 		c, err := decodeContent(body)

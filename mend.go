@@ -221,13 +221,14 @@ func (m *Mender) session(was, r Record, f func(Version) Version) (Record, error)
 	if err != nil {
 		return was, err
 	}
-	ends := c.version(fieldExpiry, was.Born)
+	ends := was.expiryVersion()
 	for i := range c.changes {
 		c.changes[i].version = f(c.changes[i].version)
 	}
 	r.Horizon = moved(was.Horizon, was.Born, r.Born)
 	r.LastAccess = moved(was.LastAccess, was.Born, r.Born)
 	r.Expiry = min(moved(was.Expiry, ends, f(ends)), r.Horizon)
+	r.setExpiry(f(ends))
 	if r.Version == was.Version && r.Born == was.Born {
 		return was, nil
 	}

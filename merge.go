@@ -116,9 +116,7 @@ func (j *join) sessions(a, b Record, codec Codec) error {
 	if take(fieldRoles, slices.Compare(ca.roles, cb.roles)) {
 		merged.roles = cb.roles
 	}
-	if take(fieldExpiry, cmp.Compare(a.Expiry, b.Expiry)) {
-		j.Expiry = b.Expiry
-	}
+	j.expiry(&a, &b)
 	if promised := max(a.promise(), b.promise()); promised > j.Expiry {
 		j.Promised = promised
 	}
@@ -134,6 +132,16 @@ func (j *join) sessions(a, b Record, codec Codec) error {
 		j.Body, err = seal(codec, j.Record, merged.encode())
 	}
 	return err
+}
+
+// expiry takes the later one with its version.
+func (j *join) expiry(a, b *Record) {
+	va, vb := a.expiryVersion(), b.expiryVersion()
+	j.Expiry = a.Expiry
+	if j.pick(va.Compare(vb), cmp.Compare(a.Expiry, b.Expiry)) {
+		j.Expiry = b.Expiry
+	}
+	j.setExpiry(later(va, vb))
 }
 
 // metadata joins key by key. A key that one side lacks and never removed was

@@ -51,13 +51,14 @@ func (m *Merger) revert(to, stored Record) (Record, error) {
 		return Record{}, err
 	}
 	fields := c.differences(&want)
-	if joined.Expiry != to.Expiry {
-		fields = append(fields, fieldExpiry)
-	}
-	if len(fields) == 0 {
+	if len(fields) == 0 && joined.Expiry == to.Expiry {
 		return joined, nil
 	}
-	joined.Version, joined.Expiry = m.Clock.Tick(joined.Version), to.Expiry
+	joined.Version = m.Clock.Tick(joined.Version)
+	if joined.Expiry != to.Expiry {
+		joined.Expiry = to.Expiry
+		joined.setExpiry(joined.Version)
+	}
 	for _, field := range fields {
 		c.mark(field, joined.Version)
 	}

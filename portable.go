@@ -39,10 +39,15 @@ type Portable struct {
 
 // changedNames are the names in Portable.Changed with those in a body.
 var changedNames = [...]struct{ name, field string }{
-	{"username", fieldUsername}, {"roles", fieldRoles}, {"expiresAt", fieldExpiry},
+	{"username", fieldUsername}, {"roles", fieldRoles},
 }
 
-const changedMetadata = "metadata."
+// The other names: of the field whose version is in the header, and what is before a
+// metadata key.
+const (
+	changedExpiry   = "expiresAt"
+	changedMetadata = "metadata."
+)
 
 // Portable opens the record of a session; a nil codec is that of plain bodies.
 // It returns an ErrInvalid for a record of another kind and an ErrFormat for a
@@ -64,11 +69,15 @@ func (r *Record) Portable(codec Codec) (Portable, error) {
 	if r.shortened() {
 		p.PromisedUntil = r.Promised.Time()
 	}
+	if len(c.changes) == 0 && r.ExpirySet.IsZero() {
+		return p, nil
+	}
+	p.Changed = map[string]Version{}
 	for _, change := range c.changes {
-		if p.Changed == nil {
-			p.Changed = map[string]Version{}
-		}
 		p.Changed[changedName(change.field)] = change.version
+	}
+	if !r.ExpirySet.IsZero() {
+		p.Changed[changedExpiry] = r.ExpirySet
 	}
 	return p, nil
 }
@@ -110,6 +119,9 @@ func (p Portable) Record(codec Codec) (Record, error) {
 	}
 	c := content{userID: p.UserID, username: p.Username, roles: p.Roles, metadata: p.Metadata, root: p.Root}
 	for name, version := range p.Changed {
+		if name == changedExpiry {
+			continue
+		}
 		field, err := changedField(name)
 		if err != nil {
 			return Record{}, err
@@ -120,6 +132,9 @@ func (p Portable) Record(codec Codec) (Record, error) {
 		Kind: KindSession, Version: p.Version, Born: p.Born, Expiry: MillisOf(p.ExpiresAt), Horizon: MillisOf(p.Horizon),
 		LastAccess: MillisOf(p.LastAccessedAt), Idle: p.IdleTimeout, User: codec.UserKey(p.UserID), Parent: p.Parent,
 	}}
+	if written, ok := p.Changed[changedExpiry]; ok {
+		r.setExpiry(written)
+	}
 	r.Promised = r.Expiry
 	if !p.PromisedUntil.IsZero() {
 		r.Promised = max(r.Expiry, MillisOf(p.PromisedUntil))
@@ -139,6 +154,7 @@ func (p *Portable) adopt() {
 	if written := (Version{Time: uint64(MillisOf(p.LastAccessedAt)) << 16}); p.Born.Before(written) {
 		p.Version = written
 		p.Changed = map[string]Version{}
+		p.Changed[changedExpiry] = written
 		for _, c := range changedNames {
 			p.Changed[c.name] = written
 		}

@@ -3,6 +3,7 @@ package perdure
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 )
 
 // Kind says what a record is.
@@ -42,7 +43,7 @@ func (r Reason) String() string {
 }
 
 // Header is the part of a record that a backend reads: fixed in size but for
-// the parent, never sealed, and free of anything private.
+// its end, never sealed, and free of anything private.
 type Header struct {
 	Kind   Kind
 	Reason Reason // why a tombstone stands; ReasonNone in a session
@@ -66,6 +67,9 @@ type Header struct {
 	// it may have that still. With 0, of what left for another store, a sweep leaves
 	// nothing.
 	Promised Millis
+	// ExpirySet is the version that wrote the expiry; zero is Born. A tombstone has it
+	// too: what put the expiry off before a sweep is told from what did so earlier still.
+	ExpirySet Version
 	// Parent is the id that this session had before it was rotated, or empty.
 	Parent string
 }
@@ -101,6 +105,21 @@ func (h *Header) Live(now Millis) bool {
 // over at the time that it was promised to last to.
 func (h *Header) Ended() bool {
 	return h.Kind == KindTombstone && h.Reason != ReasonRotated && (h.Reason != ReasonExpired || h.shortened())
+}
+
+// expiryVersion is that of the field.
+func (h *Header) expiryVersion() Version {
+	if h.ExpirySet.IsZero() {
+		return h.Born
+	}
+	return h.ExpirySet
+}
+
+// setExpiry notes the version of the expiry, in a record born when this was.
+func (h *Header) setExpiry(written Version) {
+	if h.ExpirySet = written; written == h.Born {
+		h.ExpirySet = Version{}
+	}
 }
 
 // promise is the latest expiry that the session was ever given.
@@ -144,14 +163,21 @@ const (
 	offIdle       = 45
 	offUser       = 51
 	offPromised   = 73
-	offParentLen  = 79
-	offParent     = 80
+	offTailLen    = 79
+	offTail       = 80 // the parent, and behind a zero the version of the expiry
 
 	millisSize = 6
 )
 
 // EncodedSize is the length of what Append adds.
-func (r *Record) EncodedSize() int { return offParent + len(r.Parent) + len(r.Body) }
+func (r *Record) EncodedSize() int { return offTail + r.tailLen() + len(r.Body) }
+
+func (h *Header) tailLen() int {
+	if h.ExpirySet.IsZero() {
+		return len(h.Parent)
+	}
+	return len(h.Parent) + 1 + versionSize
+}
 
 // Append encodes the record, without its id, which is its key.
 func (r *Record) Append(b []byte) []byte {
@@ -166,8 +192,11 @@ func (r *Record) Append(b []byte) []byte {
 	copy(user[:], r.User)
 	b = append(b, user[:]...)
 	b = appendMillis(b, r.Promised)
-	b = append(b, byte(len(r.Parent)))
+	b = append(b, byte(r.tailLen()))
 	b = append(b, r.Parent...)
+	if !r.ExpirySet.IsZero() {
+		b = r.ExpirySet.append(append(b, 0))
+	}
 	return append(b, r.Body...)
 }
 
@@ -177,10 +206,14 @@ func DecodeRecord(id, value string) (Record, error) {
 	if len(value) > 0 && value[0] != recordFormat {
 		return Record{}, fmt.Errorf("%w: %s has format %d and this build reads format %d; upgrade this process", ErrFormat, clip(id), value[0], recordFormat)
 	}
-	if len(value) < offParent || len(value) < offParent+int(value[offParentLen]) {
+	if len(value) < offTail || len(value) < offTail+int(value[offTailLen]) {
 		return Record{}, fmt.Errorf("%w: %s is cut short at %d bytes", ErrFormat, clip(id), len(value))
 	}
-	body := offParent + int(value[offParentLen])
+	body := offTail + int(value[offTailLen])
+	parent, set, expirySet := strings.Cut(value[offTail:body], "\x00")
+	if expirySet && len(set) != versionSize {
+		return Record{}, fmt.Errorf("%w: %s has a damaged header", ErrFormat, clip(id))
+	}
 	r := Record{ID: id, Body: value[body:], Header: Header{
 		Kind:       Kind(value[offKind]),
 		Reason:     Reason(value[offReason]),
@@ -191,8 +224,11 @@ func DecodeRecord(id, value string) (Record, error) {
 		LastAccess: millisAt(value, offLastAccess),
 		Idle:       millisAt(value, offIdle),
 		Promised:   millisAt(value, offPromised),
-		Parent:     value[offParent:body],
+		Parent:     parent,
 	}}
+	if expirySet {
+		r.ExpirySet = versionAt(set)
+	}
 	if value[offUser] != 0 {
 		r.User = UserKey(value[offUser:offPromised])
 	}

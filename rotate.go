@@ -82,7 +82,7 @@ func (s *Store) successor(ctx context.Context, stored *Record, ttl time.Duration
 	r.LastAccess = max(r.LastAccess, now)
 	if ttl > 0 {
 		r.Expiry = min(now+Millis(ttl.Milliseconds()), r.Horizon)
-		c.mark(fieldExpiry, r.Version)
+		r.setExpiry(r.Version)
 		if r.Expiry <= now {
 			return r, c, errPast(r.Expiry, now)
 		}

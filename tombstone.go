@@ -61,13 +61,13 @@ func successors(tomb Record) ([]string, error) {
 // rotation keeps what was written after it, which the rotation cannot have known.
 func absorb(tomb, session Record, clock *Clock, codec Codec) (Record, error) {
 	if tomb.Reason == ReasonExpired {
-		return outlast(tomb, session, clock, codec)
+		return outlast(tomb, session, clock), nil
 	}
 	tomb.LastAccess = max(tomb.LastAccess, session.LastAccess)
 	tomb.Promised = max(tomb.Promised, session.promise())
 	if tomb.Born.IsZero() {
 		tomb.Born, tomb.Expiry, tomb.Idle, tomb.Horizon = session.Born, session.Expiry, session.Idle, session.Horizon
-		tomb.User, tomb.Parent = session.User, session.Parent
+		tomb.User, tomb.Parent, tomb.ExpirySet = session.User, session.Parent, session.ExpirySet
 	}
 	if tomb.Ended() {
 		return tomb, nil
@@ -89,38 +89,27 @@ func absorb(tomb, session Record, clock *Clock, codec Codec) (Record, error) {
 }
 
 // outlast is the tombstone of a session that has expired and was swept, and has met
-// another record of that session. What was promised before is over. What was written
-// to its expiry since counts as if there had been no sweep; and so does a later use
-// of what had not been used for too long, unless its expiry was brought forward: when
-// that was is not known any more.
-func outlast(tomb, session Record, clock *Clock, codec Codec) (Record, error) {
-	over, r := tomb.Deadline(), session
-	tomb.LastAccess = max(tomb.LastAccess, session.LastAccess)
-	r.LastAccess = tomb.LastAccess
-	used := !tomb.shortened() && session.Expiry <= tomb.Expiry && r.Deadline() > over
-	if session.Version.Before(tomb.Version) && session.Expiry >= tomb.Expiry && !used {
-		return tomb, nil // as nearly always; the body need not be readable
+// another record of that session. What was promised before is over; what put its
+// expiry off since, or used it before it had been idle for too long, counts as if there
+// had been no sweep.
+func outlast(tomb, session Record, clock *Clock) Record {
+	j := join{Record: tomb, clock: clock}
+	j.expiry(&tomb, &session)
+	j.LastAccess = max(tomb.LastAccess, session.LastAccess)
+	j.fromB = j.fromB || session.promise() > tomb.promise()
+	j.Promised = max(tomb.promise(), session.promise())
+	if j.Deadline() <= tomb.Deadline() {
+		if j.fromB {
+			j.Version = clock.Tick(tomb.Version, session.Version)
+		}
+		return j.Record
 	}
-	c, err := openContent(&session, codec)
-	if err != nil {
-		return Record{}, err
-	}
-	written := c.version(fieldExpiry, session.Born)
-	extended := tomb.Version.Before(written)
-	switch {
-	case extended:
-		tomb.Expiry, tomb.Version = session.Expiry, Version{Time: written.Time + 1, Node: written.Node}
-	case session.Born.Before(written): // when the tombstone's was is not known
-		tomb.Expiry = min(tomb.Expiry, session.Expiry)
-	}
-	if !extended && !used || r.Deadline() <= over {
-		return tomb, nil
-	}
-	r.Promised = max(tomb.Promised, session.promise())
-	if r.Promised > session.promise() || !extended {
+	r := session
+	r.LastAccess, r.Expiry, r.ExpirySet, r.Promised = j.LastAccess, j.Expiry, j.ExpirySet, j.Promised
+	if j.fromA || tomb.promise() > session.promise() || r.Version.Before(tomb.Version) {
 		r.Version = clock.Tick(tomb.Version, session.Version)
 	}
-	return r, nil
+	return r
 }
 
 // joinKept joins two records of a session, either of which may be none, and says
@@ -155,7 +144,7 @@ func (j *join) tombstones(a, b Record, codec Codec) error {
 	if j.pick(finality(&b)-finality(&a), 0) {
 		j.Reason = b.Reason
 	}
-	j.Expiry = over(&a, &b, j.Reason)
+	j.over(&a, &b)
 	union := rotation{ids: slices.Concat(ra.ids, rb.ids)}
 	slices.Sort(union.ids)
 	union.ids = slices.Compact(union.ids)
@@ -172,18 +161,18 @@ func (j *join) tombstones(a, b Record, codec Codec) error {
 	return nil
 }
 
-// over is the expiry of the join of two tombstones: it counts where the session has
-// expired, and then the earlier does, for which was written later is not known.
-func over(a, b *Record, why Reason) Millis {
+// over joins the expiries of two tombstones: they count if the session has expired.
+func (j *join) over(a, b *Record) {
 	switch {
-	case why != ReasonExpired:
-		return max(a.Expiry, b.Expiry)
+	case j.Reason != ReasonExpired:
+		j.Expiry, j.ExpirySet = max(a.Expiry, b.Expiry), later(a.ExpirySet, b.ExpirySet)
 	case a.Reason != ReasonExpired:
-		return b.Expiry
+		j.Expiry, j.ExpirySet = b.Expiry, b.ExpirySet
 	case b.Reason != ReasonExpired:
-		return a.Expiry
+		j.Expiry, j.ExpirySet = a.Expiry, a.ExpirySet
+	default:
+		j.expiry(a, b)
 	}
-	return min(a.Expiry, b.Expiry)
 }
 
 // finality orders tombstones: the least wins a merge. To have expired is final only

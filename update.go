@@ -81,6 +81,7 @@ func (u *update) apply(stored Record) (r Record, err error) {
 		if r.Expiry = min(MillisOf(u.patch.ExpiresAt), r.Horizon); r.Expiry <= now {
 			return r, errPast(r.Expiry, now)
 		}
+		r.setExpiry(r.Version)
 	}
 	r.Promised = max(stored.promise(), r.Expiry)
 	u.content.apply(u.patch, u.metadata, r.Version)

@@ -40,6 +40,8 @@ func keepsEveryHeaderField(r *rig) {
 		{Version: v, Born: v, Expiry: r.in(hour), Horizon: r.in(week), LastAccess: 1<<32 + 1, Idle: 1<<47 + 1, Parent: r.id(u)},
 		{Version: v, Born: v, Expiry: r.in(hour), Horizon: r.in(week), Parent: strings.Repeat("_-Z9", 4)},
 		{Version: v, Born: v, Expiry: r.in(hour), Horizon: r.in(week), Parent: strings.Repeat("_-Z9", 32)},
+		{Version: v, Born: low, Expiry: r.in(hour), Horizon: r.in(week), ExpirySet: v},
+		{Version: v, Born: low, Expiry: r.in(hour), Horizon: r.in(week), ExpirySet: high, Parent: strings.Repeat("_-Z9", 32)},
 	} {
 		header.Kind, header.User = perdure.KindSession, u
 		r.holds(r.create(perdure.Record{ID: r.id(u), Header: header, Body: "body"}))

@@ -34,6 +34,9 @@ func show(r perdure.Record) string {
 	if r.Reason != 0 {
 		s += " reason " + r.Reason.String()
 	}
+	if !r.ExpirySet.IsZero() {
+		s += " expiry set " + r.ExpirySet.String()
+	}
 	if r.Parent != "" {
 		s += " parent " + r.Parent
 	}

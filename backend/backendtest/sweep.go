@@ -302,7 +302,7 @@ func sweepLeavesATombstoneOfWhatWasPromisedMore(r *rig) {
 	r.create(idle)
 	for _, session := range []*perdure.Record{&cut, &idle} {
 		next := r.changed(*session)
-		next.Expiry = r.in(hour / 2)
+		next.Expiry, next.ExpirySet = r.in(hour/2), next.Version
 		r.applied(put(next, session.Version))
 		*session = next
 	}
@@ -327,7 +327,7 @@ func sweepLeavesATombstoneOfWhatWasPromisedMore(r *rig) {
 	again, foreign := r.session(u), r.sessionAs(u, r.alien(u))
 	foreign.Horizon = again.Horizon
 	for _, session := range []*perdure.Record{&again, &foreign} {
-		session.Promised = session.Expiry + 1
+		session.Promised, session.ExpirySet = session.Expiry+1, session.Version
 		session.Version.Time |= 0xffff // and what follows it has carried
 		r.create(*session)
 	}
