@@ -3,6 +3,7 @@ package perdure
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -28,6 +29,7 @@ func (s *Store) rotate(ctx context.Context, id string, ttl time.Duration) (Sessi
 		return Session{}, err
 	}
 	var epoch Version
+	var minted []string // the ids of attempts of which the backend could not tell what became
 	for range maxAttempts {
 		successor, c, err := s.successor(ctx, &stored, ttl)
 		if err != nil {
@@ -43,7 +45,7 @@ func (s *Store) rotate(ctx context.Context, id string, ttl time.Duration) (Sessi
 		case err != nil:
 			return Session{}, err
 		case result.Outcome == Conflict && result.Write == 0 && !met.Exists():
-			continue // the backend wants another id
+			minted = append(minted, successor.ID) // the backend wants another id
 		case result.Outcome == Applied:
 			return newSession(&successor, &c), nil
 		case met.Kind == KindEpoch:
@@ -60,10 +62,33 @@ func (s *Store) rotate(ctx context.Context, id string, ttl time.Duration) (Sessi
 		case met.ID == successor.ID && met.Live(s.clock.Now()):
 			return newSession(&met, &c), nil // it had come, and the answer had not
 		default:
-			return Session{}, ErrNotFound
+			return s.rotated(ctx, met, minted)
 		}
 	}
 	return Session{}, fmt.Errorf("%w: %d other writers came first", ErrUnavailable, maxAttempts)
+}
+
+// rotated is the successor that the tombstone names, if one of the ids was minted for it:
+// the attempt had come, and the answer had not.
+func (s *Store) rotated(ctx context.Context, tomb Record, minted []string) (Session, error) {
+	if len(minted) == 0 || tomb.Reason != ReasonRotated {
+		return Session{}, ErrNotFound
+	}
+	ids, err := successors(tomb)
+	if err != nil {
+		return Session{}, err
+	}
+	for _, id := range ids {
+		if slices.Contains(minted, id) {
+			stored, err := s.live(ctx, id)
+			if err != nil {
+				return Session{}, err
+			}
+			c, err := openContent(&stored, s.options.Codec)
+			return newSession(&stored, &c), err
+		}
+	}
+	return Session{}, ErrNotFound
 }
 
 // successor is the session under its new id.

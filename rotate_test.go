@@ -1,6 +1,7 @@
 package perdure_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -44,4 +45,40 @@ func TestDeleteOfARotatedIDEndsItsSuccessors(t *testing.T) {
 		t.Errorf("got %v, %v", ok, err)
 	}
 	wantGone(t, store, first.ID, second.ID, third.ID)
+}
+
+// undecided carries out the first batch, and answers that it wants another id, as a
+// backend does that could not tell what became of it.
+type undecided struct {
+	perdure.Backend
+	asked bool
+}
+
+func (u *undecided) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
+	results, err := u.Backend.Apply(ctx, batches)
+	if !u.asked {
+		u.asked = true
+		for i := range results {
+			results[i] = perdure.Result{Outcome: perdure.Conflict}
+		}
+	}
+	return results, err
+}
+
+// TestARotationThatHadCome is found out: the session is not lost to its user.
+func TestARotationThatHadCome(t *testing.T) {
+	store, clock := newStore(t, perdure.Options{})
+	created := mustCreate(t, store, perdure.Data{UserID: "u"})
+	through, err := perdure.New(&undecided{Backend: store.Backend()}, perdure.Options{Now: clock.Now, SweepInterval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotated, err := through.Rotate(t.Context(), created.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantGone(t, store, created.ID)
+	if sessions, err := store.GetByUserID(t.Context(), "u"); err != nil || len(sessions) != 1 || sessions[0].ID != rotated.ID {
+		t.Errorf("the user has %v, %v, want %s", sessions, err, rotated.ID)
+	}
 }

@@ -115,7 +115,12 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 	var plans []plan
 	for i, batch := range batches {
 		if mustMint(&batch[0]) {
-			results[i] = b.minted(ctx, st, batch[0].Record.ID)
+			if results[i] = b.minted(ctx, st, batch[0].Record.ID); !results[i].Stored.Exists() && batch[0].Record.Parent == "" {
+				p := b.abandon(batch[0].Record)
+				p.first = len(all)
+				all = append(all, p.batch)
+				plans = append(plans, p)
+			}
 			continue
 		}
 		if results[i].Err = b.timely(st, batch); results[i].Err != nil {
@@ -188,6 +193,15 @@ func (b *Backend) minted(ctx context.Context, st *status, id string) perdure.Res
 		result.Stored = r
 	}
 	return result
+}
+
+// abandon ends the session that was to be created under an id for which another is
+// minted now: the front store may have got the write, and carry it out when it is back,
+// without anybody knowing of the session. A rotation is not abandoned: if it was carried
+// out, its id is the one that the session has.
+func (b *Backend) abandon(r perdure.Record) plan {
+	tomb := entombed(r, perdure.ReasonRevoked, b.clock.Tick(r.Version))
+	return plan{batch: perdure.Batch{{Op: perdure.OpRemove, Plant: true, Record: tomb}}, plants: true, result: &perdure.Result{}}
 }
 
 // noteEnds has what ends sessions merged first after the outage.

@@ -91,7 +91,7 @@ func TestARecoveryOnAFullDisk(t *testing.T) {
 	for range 10 {
 		<-probes // it is tried again and again
 	}
-	if h := n.failover.Health(t.Context()); h.State != failover.Recovering || h.Replayed != 3 || states.Load() != 1 {
+	if h := n.failover.Health(t.Context()); h.State != failover.Recovering || h.Replayed != 4 || states.Load() != 1 {
 		t.Errorf("after %d changes of state: %+v", states.Load(), h)
 	}
 	shared.keep(nil)
@@ -157,7 +157,7 @@ func TestALogoutInARecoveryOutlivesACrash(t *testing.T) {
 	n.cut.Store(true)
 	out, kept := n.create(t, "u"), n.create(t, "u")
 	n.cut.Store(false)
-	n.awaitHealth(t, func(h failover.Health) bool { return h.Replayed == 2 })
+	n.awaitHealth(t, func(h failover.Health) bool { return h.Replayed == 3 }) // with the end of the first one's other id
 	if err := ends(n, out); err != nil {
 		t.Fatal(err)
 	}

@@ -106,7 +106,7 @@ func TestARecordOfTheJournalIsLost(t *testing.T) {
 
 	options.RecoveryRate = 1 // so that there is time to be served in between
 	again := startNode(t, shared, options)
-	again.awaitHealth(t, func(h failover.Health) bool { return h.Replayed == 5 })
+	again.awaitHealth(t, func(h failover.Health) bool { return h.Replayed == 6 })
 	results, err := again.failover.Apply(t.Context(), logouts(ids[0], ids[5]))
 	if err != nil || results[1].Outcome != perdure.Applied {
 		t.Errorf("logouts while it recovers: %+v, %v", results, err)
