@@ -127,6 +127,12 @@ func (m *Merger) roots(ctx context.Context, ids []string) (map[string]Version, [
 					return nil, nil, err
 				}
 				roots[root] = Version{}
+			case r.Kind == KindTombstone && r.Reason == ReasonExpired: // somebody may have put that off
+				root, err := m.eldest(ctx, r)
+				if err != nil {
+					return nil, nil, err
+				}
+				roots[root] = Version{}
 			case r.Kind == KindTombstone && !r.Ended():
 				next, err := successors(r)
 				if err != nil {
@@ -137,6 +143,25 @@ func (m *Merger) roots(ctx context.Context, ids []string) (map[string]Version, [
 		}
 	}
 	return roots, spared, nil
+}
+
+// maxChain is more rotations than a session can have that is rotated every minute.
+const maxChain = 1 << 14
+
+// eldest is the first id of the tombstone's chain of rotations, as far as that is still
+// stored.
+func (m *Merger) eldest(ctx context.Context, tomb Record) (string, error) {
+	for n := 0; tomb.Parent != "" && n < maxChain; n++ {
+		parent, err := m.Backend.Get(ctx, tomb.Parent)
+		if err != nil {
+			return "", err
+		}
+		if !parent.Exists() {
+			return tomb.Parent, nil
+		}
+		tomb = parent
+	}
+	return tomb.ID, nil
 }
 
 // Root is the first id of the session's chain of rotations: its own, if it was never

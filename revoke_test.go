@@ -78,6 +78,37 @@ func TestRevokeUserSparesASessionThatIsStillToCome(t *testing.T) {
 	wantGone(t, store, other.ID)
 }
 
+// TestRevokeUserSparesWhatWasOver here, and what somebody who was cut off has put off.
+func TestRevokeUserSparesWhatWasOver(t *testing.T) {
+	for name, rotations := range map[string]int{"as it was made": 0, "rotated": 2} {
+		t.Run(name, func(t *testing.T) {
+			store, clock := newStore(t, perdure.Options{})
+			elsewhere, away := newStore(t, perdure.Options{})
+			s := mustCreate(t, store, perdure.Data{UserID: "u"})
+			for range rotations {
+				s = must[perdure.Session](t)(store.Rotate(t.Context(), s.ID, 0))
+			}
+			move := func(from, to *perdure.Store, now *testClock) {
+				merger := perdure.Merger{Backend: to.Backend(), Clock: perdure.NewClock(now.Now)}
+				must[perdure.Merged](t)(merger.Merge(t.Context(), must[perdure.Record](t)(from.Backend().Get(t.Context(), s.ID))))
+			}
+			move(store, elsewhere, away)
+			must[perdure.Session](t)(store.Update(t.Context(), s.ID, perdure.Patch{ExpiresAt: clock.now.Add(time.Minute)}))
+			away.now = away.now.Add(30 * time.Second)
+			must[perdure.Session](t)(elsewhere.Update(t.Context(), s.ID, perdure.Patch{ExpiresAt: away.now.Add(time.Hour)}))
+			clock.now = clock.now.Add(2 * time.Minute)
+			if n, err := store.DeleteExpired(t.Context()); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			must[int](t)(store.RevokeUser(t.Context(), "u", s.ID))
+			move(elsewhere, store, clock)
+			if ok, err := store.Exists(t.Context(), s.ID); !ok || err != nil {
+				t.Errorf("the spared session is gone: %v", err)
+			}
+		})
+	}
+}
+
 func TestRevokeUserOfManySessions(t *testing.T) {
 	store, _ := newStore(t, perdure.Options{})
 	const many = 1234
