@@ -27,8 +27,14 @@ var (
 
 	// ErrUnavailable: the store cannot answer now. It is never a statement about
 	// the session: nobody may be logged out because of it. A write that ends so
-	// may or may not have been applied; repeating it is safe.
+	// may or may not have been applied; repeating it is safe. Of a read of many it may
+	// be an *UnansweredError, beside what could be answered.
 	ErrUnavailable = errors.New("session store is unavailable")
+
+	// ErrListExpired: the list cannot go on after this cursor or page token, now or
+	// later: the store went away or came back since it was begun, or another has taken
+	// its place. Begin the list anew, without one.
+	ErrListExpired = errors.New("the list was begun in another state of the store and cannot go on: begin it anew")
 
 	// ErrFull: the store has reached its bound on memory and refuses to grow
 	// rather than evict a live session. It is also an ErrUnavailable.

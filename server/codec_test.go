@@ -60,7 +60,7 @@ func TestRepliesAreWrittenAsProtojsonWould(t *testing.T) {
 		&perdurev1.ValidateSessionResponse{},
 		&perdurev1.ValidateSessionResponse{Valid: true, Session: session},
 		&perdurev1.BatchGetSessionsResponse{},
-		&perdurev1.BatchGetSessionsResponse{Sessions: []*perdurev1.Session{session, bare}, NotFound: []string{"x", "y"}, Unreadable: []string{"z"}},
+		&perdurev1.BatchGetSessionsResponse{Sessions: []*perdurev1.Session{session, bare}, NotFound: []string{"x", "y"}, Unreadable: []string{"z"}, Unavailable: []string{"w"}},
 		&perdurev1.ListSessionsResponse{},
 		&perdurev1.ListSessionsResponse{Sessions: []*perdurev1.Session{bare, session}, NextPageToken: `t"`, Unreadable: []string{"x", `"`}, Incomplete: true},
 		&perdurev1.TouchSessionResponse{},

@@ -16,6 +16,7 @@ var (
 	errUnavailable = errors.New("the session store cannot answer now; this says nothing about the session, try again")
 	errFull        = errors.New("the session store is full; it takes new sessions again when others end")
 	errFeedGap     = errors.New("changes after this cursor are no longer in the feed; list the sessions afresh and watch from the cursor in this error's details")
+	errListExpired = errors.New("the list cannot go on after this pageToken, since the store went away or came back meanwhile, or was replaced; leave it out to begin the list anew")
 	errFormat      = errors.New("a stored record cannot be read and was left as it is; the server's log says which")
 	errDeadline    = errors.New("the deadline of the call has passed; a write may or may not have been made")
 	errCanceled    = errors.New("the call was canceled")
@@ -48,6 +49,8 @@ func coded(ctx context.Context, err error) *connect.Error {
 		return connect.NewError(connect.CodeResourceExhausted, errFull)
 	case errors.Is(err, perdure.ErrFeedGap):
 		return connect.NewError(connect.CodeOutOfRange, errFeedGap)
+	case errors.Is(err, perdure.ErrListExpired):
+		return connect.NewError(connect.CodeOutOfRange, errListExpired)
 	case errors.Is(err, perdure.ErrFormat):
 		return connect.NewError(connect.CodeDataLoss, errFormat)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

@@ -29,6 +29,7 @@ func appendReply(b []byte, message any) ([]byte, bool) {
 		b = appendList(append(b, `{"sessions":`...), m.GetSessions(), appendSession)
 		b = appendList(append(b, `,"notFound":`...), m.GetNotFound(), appendText)
 		b = appendList(append(b, `,"unreadable":`...), m.GetUnreadable(), appendText)
+		b = appendList(append(b, `,"unavailable":`...), m.GetUnavailable(), appendText)
 	case *perdurev1.ListSessionsResponse:
 		b = appendList(append(b, `{"sessions":`...), m.GetSessions(), appendSession)
 		b = appendText(append(b, `,"nextPageToken":`...), m.GetNextPageToken())

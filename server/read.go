@@ -26,13 +26,16 @@ func (s sessions) BatchGetSessions(ctx context.Context, in *perdurev1.BatchGetSe
 		return nil, invalid("ids", "has %d entries; at most %d are allowed", n, maxBatch)
 	}
 	found, missing, err := s.store.GetMany(ctx, in.GetIds())
-	bad, err := perdure.AsUnreadable(err)
+	unanswered, bad, err := perdure.AsUnanswered(err)
 	if err != nil {
 		return nil, err
 	}
 	reply := &perdurev1.BatchGetSessionsResponse{Sessions: toSessions(found), NotFound: missing}
 	if bad != nil {
 		reply.Unreadable = toIDs(bad.IDs)
+	}
+	if unanswered != nil {
+		reply.Unavailable = unanswered.IDs
 	}
 	return reply, nil
 }

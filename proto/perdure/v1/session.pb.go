@@ -20,7 +20,8 @@
 //   already_exists      the id of a new session is taken
 //   resource_exhausted  the store is full, or the request is too large
 //   permission_denied   the caller may not do this
-//   out_of_range        the change feed no longer reaches back to the cursor
+//   out_of_range        the change feed no longer reaches back to the cursor, or the
+//                       list cannot go on after the page token: begin it anew
 //   unavailable         the store cannot answer now. This says nothing about the
 //                       session: log nobody out because of it, and try again
 //   deadline_exceeded   the caller's deadline passed; a write may have been made
@@ -472,7 +473,10 @@ type BatchGetSessionsResponse struct {
 	// The ids that no live session has.
 	NotFound []string `protobuf:"bytes,2,rep,name=not_found,json=notFound,proto3" json:"not_found,omitempty"`
 	// The ids of those that are stored and cannot be read: each may live.
-	Unreadable    []string `protobuf:"bytes,3,rep,name=unreadable,proto3" json:"unreadable,omitempty"`
+	Unreadable []string `protobuf:"bytes,3,rep,name=unreadable,proto3" json:"unreadable,omitempty"`
+	// The ids of those that cannot be answered now, as in an outage: each may live.
+	// Ask again. Where that is so of all ids, the call ends with unavailable.
+	Unavailable   []string `protobuf:"bytes,4,rep,name=unavailable,proto3" json:"unavailable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -524,6 +528,13 @@ func (x *BatchGetSessionsResponse) GetNotFound() []string {
 func (x *BatchGetSessionsResponse) GetUnreadable() []string {
 	if x != nil {
 		return x.Unreadable
+	}
+	return nil
+}
+
+func (x *BatchGetSessionsResponse) GetUnavailable() []string {
+	if x != nil {
+		return x.Unavailable
 	}
 	return nil
 }
@@ -872,7 +883,7 @@ type ListSessionsRequest struct {
 	// About how many sessions a page holds: 1 to 1000. Defaults to 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before; empty for the first. It stays good
-	// over a restart of the server.
+	// over a restart of the server. See ListSessions for when it does not.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Where the list cannot be whole, as in an outage of the store, give what is
 	// there, with incomplete set. Defaults to false: the call ends with unavailable.
@@ -1586,13 +1597,14 @@ const file_perdure_v1_session_proto_rawDesc = "" +
 	"\x12GetSessionResponse\x12-\n" +
 	"\asession\x18\x01 \x01(\v2\x13.perdure.v1.SessionR\asession\"+\n" +
 	"\x17BatchGetSessionsRequest\x12\x10\n" +
-	"\x03ids\x18\x01 \x03(\tR\x03ids\"\x88\x01\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids\"\xaa\x01\n" +
 	"\x18BatchGetSessionsResponse\x12/\n" +
 	"\bsessions\x18\x01 \x03(\v2\x13.perdure.v1.SessionR\bsessions\x12\x1b\n" +
 	"\tnot_found\x18\x02 \x03(\tR\bnotFound\x12\x1e\n" +
 	"\n" +
 	"unreadable\x18\x03 \x03(\tR\n" +
-	"unreadable\"\xe0\x02\n" +
+	"unreadable\x12 \n" +
+	"\vunavailable\x18\x04 \x03(\tR\vunavailable\"\xe0\x02\n" +
 	"\x14UpdateSessionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\busername\x18\x02 \x01(\tH\x00R\busername\x88\x01\x01\x120\n" +

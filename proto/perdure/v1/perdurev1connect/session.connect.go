@@ -18,7 +18,8 @@
 //	already_exists      the id of a new session is taken
 //	resource_exhausted  the store is full, or the request is too large
 //	permission_denied   the caller may not do this
-//	out_of_range        the change feed no longer reaches back to the cursor
+//	out_of_range        the change feed no longer reaches back to the cursor, or the
+//	                    list cannot go on after the page token: begin it anew
 //	unavailable         the store cannot answer now. This says nothing about the
 //	                    session: log nobody out because of it, and try again
 //	deadline_exceeded   the caller's deadline passed; a write may have been made
@@ -109,6 +110,10 @@ type SessionServiceClient interface {
 	// ListSessions returns live sessions page by page: those of one user, or all.
 	// A session that lives from the first page to the last, its expiry unchanged,
 	// is in one of them.
+	//
+	// Where an outage of the store has begun or ended since the page before, or the
+	// sessions have moved to another store, the list ends with out_of_range: begin it
+	// anew, without a page token.
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// RevokeUserSessions ends all sessions of a user but for some, at once, and
 	// those too that were created before it and turn up later from elsewhere.
@@ -340,6 +345,10 @@ type SessionServiceHandler interface {
 	// ListSessions returns live sessions page by page: those of one user, or all.
 	// A session that lives from the first page to the last, its expiry unchanged,
 	// is in one of them.
+	//
+	// Where an outage of the store has begun or ended since the page before, or the
+	// sessions have moved to another store, the list ends with out_of_range: begin it
+	// anew, without a page token.
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// RevokeUserSessions ends all sessions of a user but for some, at once, and
 	// those too that were created before it and turn up later from elsewhere.
