@@ -8,7 +8,8 @@ import (
 )
 
 // Get returns a live session. It costs one round trip, or none where the backend
-// has a near cache. It returns ErrNotFound for one that is not live.
+// has a near cache. It returns ErrNotFound for one that is not live, a *RotatedError
+// for one that lives on under another id.
 func (s *Store) Get(ctx context.Context, id string) (Session, error) {
 	call := s.call(ActionGet, Target{SessionID: id})
 	session, err := s.get(ctx, ActionGet, id)
@@ -236,7 +237,7 @@ func (s *Store) live(ctx context.Context, id string) (Record, error) {
 		return Record{}, err
 	}
 	if !r.Live(s.clock.Now()) {
-		return Record{}, ErrNotFound
+		return Record{}, gone(&r)
 	}
 	return r, nil
 }
@@ -264,7 +265,7 @@ func newSession(r *Record, c *content) Session {
 
 // found turns ErrNotFound into an answer.
 func found(err error) (bool, error) {
-	if err == ErrNotFound {
+	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err

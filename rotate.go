@@ -10,7 +10,7 @@ import (
 // against session fixation, at every change of privilege. The session keeps its
 // creation time and its horizon; with a ttl above zero it is extended to that
 // long from now, or to its horizon. Where two rotate one session at the same
-// time, one gets ErrNotFound.
+// time, one gets a *RotatedError.
 func (s *Store) Rotate(ctx context.Context, id string, ttl time.Duration) (Session, error) {
 	call := s.call(ActionRotate, Target{SessionID: id})
 	call.event.Reason = ReasonRotated
@@ -57,6 +57,8 @@ func (s *Store) rotate(ctx context.Context, id string, ttl time.Duration) (Sessi
 			epoch = met.Version
 		case met.ID == id && met.Live(s.clock.Now()):
 			stored = met
+		case met.ID == id:
+			return Session{}, gone(&met)
 		case met.ID == successor.ID && met.Live(s.clock.Now()):
 			return newSession(&met, &c), nil // it had come, and the answer had not
 		default:

@@ -61,7 +61,7 @@ type update struct {
 // retry applies the patch to what another writer stored first.
 func (u *update) retry(stored Record) (Record, error) {
 	if !stored.Live(u.store.clock.Now()) {
-		return Record{}, ErrNotFound
+		return Record{}, gone(&stored)
 	}
 	if expected := u.patch.Expected; !expected.IsZero() && expected != stored.Version {
 		return Record{}, fmt.Errorf("%w: version %s was expected and %s is stored", ErrConflict, expected, stored.Version)

@@ -58,6 +58,7 @@ func TestRepliesAreWrittenAsProtojsonWould(t *testing.T) {
 		&perdurev1.UpdateSessionResponse{Session: session},
 		&perdurev1.RefreshSessionResponse{Session: session},
 		&perdurev1.ValidateSessionResponse{},
+		&perdurev1.ValidateSessionResponse{RotatedAt: session.GetCreatedAt()},
 		&perdurev1.ValidateSessionResponse{Valid: true, Session: session},
 		&perdurev1.BatchGetSessionsResponse{},
 		&perdurev1.BatchGetSessionsResponse{Sessions: []*perdurev1.Session{session, bare}, NotFound: []string{"x", "y"}, Unreadable: []string{"z"}, Unavailable: []string{"w"}},

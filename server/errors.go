@@ -6,8 +6,10 @@ import (
 	"strings"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/perdure/perdure"
+	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
 )
 
 // The texts of errors whose own text could show the inside of the server: it is
@@ -29,6 +31,7 @@ var (
 func coded(ctx context.Context, err error) *connect.Error {
 	var coded *connect.Error
 	var invalid *perdure.InvalidError
+	var rotated *perdure.RotatedError
 	switch {
 	case errors.As(err, &coded):
 		return coded
@@ -37,6 +40,8 @@ func coded(ctx context.Context, err error) *connect.Error {
 	case errors.As(err, &invalid):
 		// A text that quotes the request may cut a character in two.
 		return connect.NewError(connect.CodeInvalidArgument, errors.New(strings.ToValidUTF8(invalid.Error(), "…")))
+	case errors.As(err, &rotated):
+		return rotatedAt(rotated)
 	case errors.Is(err, perdure.ErrNotFound):
 		return connect.NewError(connect.CodeNotFound, perdure.ErrNotFound)
 	case errors.Is(err, perdure.ErrConflict):
@@ -61,6 +66,15 @@ func coded(ctx context.Context, err error) *connect.Error {
 		return connect.NewError(connect.CodeUnavailable, errUnavailable)
 	}
 	return connect.NewError(connect.CodeInternal, errInternal)
+}
+
+// rotatedAt is not_found with a detail that tells it from a logout.
+func rotatedAt(err *perdure.RotatedError) *connect.Error {
+	answer := connect.NewError(connect.CodeNotFound, err)
+	if detail, err := connect.NewErrorDetail(&perdurev1.SessionRotated{RotatedAt: timestamppb.New(err.At)}); err == nil {
+		answer.AddDetail(detail)
+	}
+	return answer
 }
 
 // ours reports whether an error of this code is the server's trouble, rather

@@ -20,6 +20,9 @@ func appendReply(b []byte, message any) ([]byte, bool) {
 		if m.GetSession() != nil {
 			b = appendSession(append(b, `,"session":`...), m.GetSession())
 		}
+		if m.GetRotatedAt() != nil {
+			b = appendTime(append(b, `,"rotatedAt":`...), m.GetRotatedAt())
+		}
 	case interface{ GetSession() *perdurev1.Session }:
 		if m.GetSession() == nil {
 			return append(b, `{}`...), true

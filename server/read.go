@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/perdure/perdure"
 	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
 )
@@ -48,7 +50,11 @@ func (s sessions) ValidateSession(ctx context.Context, in *perdurev1.ValidateSes
 	}
 	session, err := s.store.Get(ctx, in.GetId())
 	if errors.Is(err, perdure.ErrNotFound) {
-		return &perdurev1.ValidateSessionResponse{}, nil
+		reply := &perdurev1.ValidateSessionResponse{}
+		if rotated, ok := errors.AsType[*perdure.RotatedError](err); ok {
+			reply.RotatedAt = timestamppb.New(rotated.At)
+		}
+		return reply, nil
 	}
 	if err != nil {
 		return nil, err

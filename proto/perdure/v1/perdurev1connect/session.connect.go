@@ -12,7 +12,8 @@
 //
 // Errors come with a code and a text that says what to do:
 //
-//	not_found           no live session has this id
+//	not_found           no live session has this id; with a SessionRotated as its
+//	                    detail where the session was given another
 //	invalid_argument    the request breaks a rule; the text names the field
 //	aborted             the session no longer has the version expected
 //	already_exists      the id of a new session is taken
@@ -123,7 +124,9 @@ type SessionServiceClient interface {
 	ValidateSession(context.Context, *v1.ValidateSessionRequest) (*v1.ValidateSessionResponse, error)
 	// RefreshSession gives a session a new id and a new life, in one atomic step.
 	// The old id is dead at once. Where two refresh one session at the same time,
-	// one of them gets not_found.
+	// one of them gets not_found, with a SessionRotated as its detail: that is no
+	// logout. Look whether the new id has come meanwhile, as a cookie that another
+	// tab was given, before you give the session up.
 	RefreshSession(context.Context, *v1.RefreshSessionRequest) (*v1.RefreshSessionResponse, error)
 	// WatchSessions streams changes as they come. The first message comes at once
 	// and tells the cursor; keep the last one and give it to go on after a break.
@@ -358,7 +361,9 @@ type SessionServiceHandler interface {
 	ValidateSession(context.Context, *v1.ValidateSessionRequest) (*v1.ValidateSessionResponse, error)
 	// RefreshSession gives a session a new id and a new life, in one atomic step.
 	// The old id is dead at once. Where two refresh one session at the same time,
-	// one of them gets not_found.
+	// one of them gets not_found, with a SessionRotated as its detail: that is no
+	// logout. Look whether the new id has come meanwhile, as a cookie that another
+	// tab was given, before you give the session up.
 	RefreshSession(context.Context, *v1.RefreshSessionRequest) (*v1.RefreshSessionResponse, error)
 	// WatchSessions streams changes as they come. The first message comes at once
 	// and tells the cursor; keep the last one and give it to go on after a break.
