@@ -195,7 +195,8 @@ func (b *backup) run(ctx context.Context) (s Summary, err error) {
 		}
 	}
 	s.Footer = Footer{Totals: b.totals, FinishedAt: b.Now().UTC(), Position: position}
-	return s, b.sink.end(s.Footer)
+	s.Footer, err = b.sink.end(s.Footer)
+	return s, err
 }
 
 func (b *backup) header(ctx context.Context) (Header, error) {
