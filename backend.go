@@ -35,8 +35,9 @@ type Backend interface {
 
 	// Load is Get of many, aligned with ids, in as few round trips as the
 	// backend can. With an *UnreadableError it returns those that the error does
-	// not name, and the zero Record for those it does. Any other error means that
-	// none is returned.
+	// not name, and the zero Record for those it does; with an *UnansweredError too,
+	// of which AsUnanswered tells the parts. Any other error means that none is
+	// returned.
 	Load(ctx context.Context, ids []string) ([]Record, error)
 
 	// Apply carries out batches, each by itself, and aligns results with them.
@@ -50,7 +51,8 @@ type Backend interface {
 	// records a page names those that the backend knows to be the user's. It may be
 	// answered from a cache, as Get; but once a put of the user's epoch has
 	// returned, it lacks no session that was stored before. A page keeps within
-	// MaxPageBytes.
+	// MaxPageBytes. A cursor of a state of the store that is over is an
+	// ErrListExpired.
 	ListUser(ctx context.Context, user UserKey, after string, limit int) (Page, error)
 
 	// RemoveUser ends a user's sessions: see UserRemoval. An epoch that cannot be
@@ -62,7 +64,8 @@ type Backend interface {
 	// whose expiry changes meanwhile may be in two, or, if it moves to before
 	// the cursor, in none (the feed has it). That goes for the unreadable too,
 	// which a page names in Unreadable. The cursor outlives this process and a
-	// restart of the server. A page keeps within MaxPageBytes.
+	// restart of the server; one of a state of the store that is over is an
+	// ErrListExpired. A page keeps within MaxPageBytes.
 	Scan(ctx context.Context, q ScanQuery) (Page, error)
 
 	// Sweep drops what is due at now, or by the backend's own clock where that is

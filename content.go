@@ -19,7 +19,7 @@ type content struct {
 	root string
 	// changes are in the order of their field names. A field that is not here
 	// has the version Born; a metadata key that is here but not in metadata was
-	// removed at that version.
+	// removed at that version, one that is in neither at the floor (see compact).
 	changes []fieldVersion
 }
 
@@ -33,6 +33,7 @@ const (
 	fieldUsername = "u"
 	fieldRoles    = "r"
 	fieldMetadata = "m" // followed by the key
+	fieldFloor    = "f" // of keys that are not there
 )
 
 const contentFormat = 1
@@ -74,7 +75,7 @@ func decodeContent(body string) (c content, err error) {
 	}
 	for rest != "" {
 		var change fieldVersion
-		if change.field, rest, ok = cutString(rest); !ok || len(rest) < versionSize {
+		if change.field, rest, ok = cutString(rest); !ok || change.field == "" || len(rest) < versionSize {
 			return c, errContent
 		}
 		change.version, rest = versionAt(rest), rest[versionSize:]

@@ -3,6 +3,7 @@ package perdure
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // The errors that a caller acts on. Test for them with errors.Is; every error
@@ -10,7 +11,8 @@ import (
 // own code.
 var (
 	// ErrNotFound: no live session has this id. It never existed, it was
-	// deleted, or it has expired; the three are not told apart.
+	// deleted, or it has expired; the three are not told apart. Where it lives on
+	// under another id, the error is a *RotatedError.
 	ErrNotFound = errors.New("session not found")
 
 	// ErrConflict: the session's version is not the one that the caller
@@ -27,8 +29,14 @@ var (
 
 	// ErrUnavailable: the store cannot answer now. It is never a statement about
 	// the session: nobody may be logged out because of it. A write that ends so
-	// may or may not have been applied; repeating it is safe.
+	// may or may not have been applied; repeating it is safe. Of a read of many it may
+	// be an *UnansweredError, beside what could be answered.
 	ErrUnavailable = errors.New("session store is unavailable")
+
+	// ErrListExpired: the list cannot go on after this cursor or page token, now or
+	// later: the store went away or came back since it was begun, or another has taken
+	// its place. Begin the list anew, without one.
+	ErrListExpired = errors.New("the list was begun in another state of the store and cannot go on: begin it anew")
 
 	// ErrFull: the store has reached its bound on memory and refuses to grow
 	// rather than evict a live session. It is also an ErrUnavailable.
@@ -58,6 +66,30 @@ var (
 	// ErrClosed: the Store or Backend was closed. It is also an ErrUnavailable.
 	ErrClosed = fmt.Errorf("%w: it is closed", ErrUnavailable)
 )
+
+// RotatedError says that no live session has this id since Rotate gave the session
+// another: of two that refresh it at once, one gets this. It is an ErrNotFound, but
+// not a logout: shortly after At, the caller looks whether he has the new id by now,
+// as a browser's other tab has the new cookie, before he gives the session up. What
+// the new id is, and whether the session has ended under it since, is not told.
+type RotatedError struct {
+	At time.Time
+}
+
+func (e *RotatedError) Error() string {
+	return fmt.Sprintf("%v under this id: it was rotated to another at %s", ErrNotFound, e.At.UTC().Format(time.RFC3339))
+}
+
+// Is makes errors.Is(err, ErrNotFound) true.
+func (e *RotatedError) Is(target error) bool { return target == ErrNotFound }
+
+// gone is the error about what is stored where no live session is.
+func gone(stored *Record) error {
+	if stored.Kind == KindTombstone && stored.Reason == ReasonRotated {
+		return &RotatedError{At: stored.Version.Millis().Time()}
+	}
+	return ErrNotFound
+}
 
 // InvalidError says which field breaks which rule. It is an ErrInvalid.
 type InvalidError struct {

@@ -86,6 +86,10 @@ func FuzzDecodeContent(f *testing.F) {
 	c.root = "root"
 	c.mark(fieldMetadata+"k", clock.Tick())
 	f.Add(c.encode())
+	c.mark(fieldMetadata+"gone", clock.Tick())
+	c.compact(0)
+	f.Add(c.encode())
+	f.Add(c.encode() + "\x00" + string(make([]byte, versionSize))) // a field without a name
 	f.Fuzz(func(t *testing.T, body string) {
 		c, err := decodeContent(body)
 		if err != nil {
@@ -95,6 +99,7 @@ func FuzzDecodeContent(f *testing.F) {
 			return
 		}
 		c.metadata.Len()
+		c.compact(0)
 		if _, err := decodeContent(c.encode()); err != nil {
 			t.Fatal(err)
 		}

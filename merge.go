@@ -144,8 +144,8 @@ func (j *join) expiry(a, b *Record) {
 	j.setExpiry(later(va, vb))
 }
 
-// metadata joins key by key. A key that one side lacks and never removed was
-// not there before the other side wrote it.
+// metadata joins key by key. A key that one side lacks was removed there at a version
+// of its own, or else at the floor: none, if the side has never dropped a removal.
 func (j *join) metadata(ca, cb *content, bornA, bornB Version, merged *content) Metadata {
 	rawA, rawB := ca.metadata.raw(), cb.metadata.raw()
 	keys := map[string]bool{}
@@ -161,24 +161,31 @@ func (j *join) metadata(ca, cb *content, bornA, bornB Version, merged *content) 
 			}
 		}
 	}
-	versionOf := func(c *content, raw map[string]string, key string, born Version) Version {
+	floorA, floorB := ca.floor(), cb.floor()
+	floor := later(floorA, floorB)
+	if !floor.IsZero() {
+		merged.mark(fieldFloor, floor)
+	}
+	j.pick(floorA.Compare(floorB), 0)
+	versionOf := func(c *content, raw map[string]string, key string, unmarked, floor Version) Version {
 		if _, ok := raw[key]; !ok {
-			born = Version{}
+			unmarked = floor
 		}
-		return c.version(fieldMetadata+key, born)
+		return c.version(fieldMetadata+key, unmarked)
 	}
 	raw := make(map[string]string, len(keys))
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		va, vb := versionOf(ca, rawA, key, bornA), versionOf(cb, rawB, key, bornB)
-		if v := later(va, vb); v != j.Born {
-			merged.mark(fieldMetadata+key, v)
-		}
+		va, vb := versionOf(ca, rawA, key, bornA, floorA), versionOf(cb, rawB, key, bornB, floorB)
 		value, ok := rawA[key]
 		if j.pick(va.Compare(vb), cmp.Compare(rawA[key], rawB[key])) {
 			value, ok = rawB[key]
 		}
+		implied := floor
 		if ok {
-			raw[key] = value
+			raw[key], implied = value, j.Born
+		}
+		if v := later(va, vb); v != implied {
+			merged.mark(fieldMetadata+key, v)
 		}
 	}
 	return packMetadata(raw)

@@ -79,7 +79,7 @@ func (f *fork) step(t *rapid.T) {
 	version := f.clock.Tick(r.Version)
 	var p Patch
 	metadata := map[string]string{}
-	switch rapid.IntRange(0, 8).Draw(t, "step") {
+	switch rapid.IntRange(0, 10).Draw(t, "step") {
 	case 0:
 		name := rapid.SampledFrom([]string{"", "ann", "bob"}).Draw(t, "username")
 		p.Username = &name
@@ -104,10 +104,22 @@ func (f *fork) step(t *rapid.T) {
 		f.record = entomb(r, ReasonRotated, version)
 		f.record.Body = encodeSuccessors(fmt.Sprintf("successor-%s", version))
 		return
+	case 9, 10: // two removals do not fit
+		metadata[rapid.SampledFrom(testKeys).Draw(t, "removed")] = "null"
+		c.apply(&p, packMetadata(metadata), version)
+		c.compact(20)
 	}
 	c.apply(&p, packMetadata(metadata), version)
 	r.Version, r.Body = version, c.encode()
 	f.record = r
+}
+
+// versionOf is that of a metadata key, whether it is there or not.
+func versionOf(c *content, key string, born Version) Version {
+	if _, ok := c.metadata.Raw(key); !ok {
+		born = c.floor()
+	}
+	return c.version(fieldMetadata+key, born)
 }
 
 func testRecord(clock *Clock) Record {
@@ -290,8 +302,8 @@ func TestMergeKeepsBothSides(t *testing.T) {
 		cb, _ := decodeContent(b.Body)
 		cj, _ := decodeContent(joined.Body)
 		for _, key := range testKeys {
-			want, from := ca.metadata, ca.version(fieldMetadata+key, Version{})
-			if v := cb.version(fieldMetadata+key, Version{}); from.Before(v) {
+			want, from := ca.metadata, versionOf(&ca, key, a.Born)
+			if v := versionOf(&cb, key, b.Born); from.Before(v) {
 				want, from = cb.metadata, v
 			}
 			wantRaw, wantOK := want.Raw(key)
@@ -330,4 +342,66 @@ func TestTombstonesJoinSuccessors(t *testing.T) {
 	if joined.Version == a.Version || joined.Version == b.Version {
 		t.Fatal("the join has the version of a side that it differs from")
 	}
+}
+
+// TestCompaction: a removal that was dropped holds against what is older, on whichever
+// side it comes, and not against what is later; the floor never goes down.
+func TestCompaction(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := drawForks(t, 1)[0]
+		if f.record.Kind != KindSession {
+			return
+		}
+		c, err := decodeContent(f.record.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := c
+		before.changes = slices.Clone(c.changes)
+		c.compact(rapid.IntRange(0, 60).Draw(t, "most"))
+		if c.floor().Before(before.floor()) || f.record.Version.Before(c.floor()) {
+			t.Fatalf("the floor goes from %v to %v in a record of %v", before.floor(), c.floor(), f.record.Version)
+		}
+		for _, key := range testKeys {
+			was, is := versionOf(&before, key, f.record.Born), versionOf(&c, key, f.record.Born)
+			_, present := c.metadata.Raw(key)
+			if is.Before(was) || present && is != was {
+				t.Fatalf("%s (there: %v) goes from version %v to %v", key, present, was, is)
+			}
+		}
+		compacted := f.record
+		compacted.Version, compacted.Body = f.clock.Tick(f.record.Version), c.encode()
+		if joined := mustMerge(t, f.clock, f.record, compacted); joined.Body != compacted.Body {
+			t.Fatalf("joined with what it was before it is\n%+v, not\n%+v", saidBy(t, joined), saidBy(t, compacted))
+		}
+	})
+}
+
+// TestTwoFloors: a key that was dropped below the floor of another side keeps the
+// version at which it was removed, so that the order of the merges decides nothing.
+func TestTwoFloors(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		at := func(label string) Version {
+			return Version{Time: rapid.Uint64Range(1, 40).Draw(t, label), Node: 1}
+		}
+		clock := NewClock(nil)
+		base := testRecord(clock)
+		side := func() Record {
+			c := content{userID: "u", metadata: packMetadata(map[string]string{"kept": "0"})}
+			if rapid.Bool().Draw(t, "there") {
+				version := at("written")
+				c.metadata = packMetadata(map[string]string{"kept": "0", "a": fmt.Sprint(version.Time)})
+				c.mark(fieldMetadata+"a", version)
+			} else if rapid.Bool().Draw(t, "removed") {
+				c.mark(fieldMetadata+"a", at("removal"))
+			}
+			if floor := at("floor"); floor.Time > 10 && c.version(fieldMetadata+"a", Version{}) != floor {
+				c.mark(fieldFloor, floor)
+			}
+			r := base
+			r.Version, r.Body = clock.Tick(), c.encode()
+			return r
+		}
+		checkSemilattice(t, clock, side(), side(), side())
+	})
 }

@@ -1,6 +1,7 @@
 package perdure_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -247,5 +248,42 @@ func TestMergeRefusesWhatNoStoreWouldHold(t *testing.T) {
 	ahead.ID = perdure.NewID(0)
 	if _, err := b.merger.Merge(t.Context(), ahead); !errors.Is(err, perdure.ErrSkew) {
 		t.Errorf("an hour ahead: %v", err)
+	}
+}
+
+// expiring is a backend with pages of two, of which the first list of a user expires.
+type expiring struct {
+	perdure.Backend
+	done bool
+}
+
+func (e *expiring) ListUser(ctx context.Context, user perdure.UserKey, after string, _ int) (perdure.Page, error) {
+	if after != "" && !e.done {
+		e.done = true
+		return perdure.Page{}, perdure.ErrListExpired
+	}
+	return e.Backend.ListUser(ctx, user, after, 2)
+}
+
+// TestAnEpochWhoseListExpires ends all sessions that it kills.
+func TestAnEpochWhoseListExpires(t *testing.T) {
+	a, b := newSide(t), newSide(t)
+	for range 5 {
+		mustCreate(t, a.Store, perdure.Data{UserID: "u"})
+	}
+	b.merge(t, a.records(t)...)
+	b.clock.now = b.clock.now.Add(time.Second)
+	if _, err := b.RevokeUser(t.Context(), "u"); err != nil {
+		t.Fatal(err)
+	}
+	epoch, err := b.Backend().Get(t.Context(), perdure.EpochID(perdure.HashUser("u")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.clock.now = b.clock.now.Add(time.Second)
+	a.merger.Backend = &expiring{Backend: a.Backend()}
+	a.merge(t, epoch)
+	if left, err := a.GetByUserID(t.Context(), "u"); len(left) != 0 || err != nil {
+		t.Errorf("%d sessions live on, %v", len(left), err)
 	}
 }

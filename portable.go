@@ -33,13 +33,14 @@ type Portable struct {
 	Root   string `json:"root,omitempty"`
 	// Changed has the version of each field that changed since birth: "username",
 	// "roles", "expiresAt" and "metadata." with a key, which may be one that was
-	// removed.
+	// removed. "removed" is the version at which keys count as removed that are in
+	// neither Metadata nor Changed, where some have been dropped from there.
 	Changed map[string]Version `json:"changed,omitempty"`
 }
 
 // changedNames are the names in Portable.Changed with those in a body.
 var changedNames = [...]struct{ name, field string }{
-	{"username", fieldUsername}, {"roles", fieldRoles},
+	{"username", fieldUsername}, {"roles", fieldRoles}, {"removed", fieldFloor},
 }
 
 // The other names: of the field whose version is in the header, and what is before a
@@ -101,7 +102,7 @@ func changedField(name string) (string, error) {
 	if key, ok := strings.CutPrefix(name, changedMetadata); ok {
 		return fieldMetadata + key, nil
 	}
-	return "", invalid("changed", "names %q; allowed: username, roles, expiresAt and metadata.<key>", clip(name))
+	return "", invalid("changed", "names %q; allowed: username, roles, expiresAt, removed and metadata.<key>", clip(name))
 }
 
 // Record is the record of the session; a nil codec is that of plain bodies. One
@@ -156,7 +157,9 @@ func (p *Portable) adopt() {
 		p.Changed = map[string]Version{}
 		p.Changed[changedExpiry] = written
 		for _, c := range changedNames {
-			p.Changed[c.name] = written
+			if c.field != fieldFloor {
+				p.Changed[c.name] = written
+			}
 		}
 		for key := range p.Metadata.entries() {
 			p.Changed[changedMetadata+key] = written

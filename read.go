@@ -8,7 +8,8 @@ import (
 )
 
 // Get returns a live session. It costs one round trip, or none where the backend
-// has a near cache. It returns ErrNotFound for one that is not live.
+// has a near cache. It returns ErrNotFound for one that is not live, a *RotatedError
+// for one that lives on under another id.
 func (s *Store) Get(ctx context.Context, id string) (Session, error) {
 	call := s.call(ActionGet, Target{SessionID: id})
 	session, err := s.get(ctx, ActionGet, id)
@@ -40,7 +41,9 @@ func (s *Store) Exists(ctx context.Context, id string) (bool, error) {
 
 // GetMany returns those of the sessions that are live, in the order of ids and
 // each once, and the ids of those that are not: one round trip. Where some cannot
-// be read it returns the others, and an *UnreadableError with the ids of those.
+// be read it returns the others, and an *UnreadableError with the ids of those. Where
+// some cannot be answered, as in an outage, it returns the others, and an
+// *UnansweredError that names those: they are neither live nor missing.
 func (s *Store) GetMany(ctx context.Context, ids []string) (sessions []Session, missing []string, err error) {
 	call := s.call(ActionGet, Target{})
 	sessions, missing, err = s.getMany(ctx, ids)
@@ -62,7 +65,7 @@ func (s *Store) getMany(ctx context.Context, ids []string) (sessions []Session, 
 		seen[id] = true
 	}
 	records, err := s.backend.Load(ctx, asked)
-	stored, err := AsUnreadable(err)
+	unanswered, stored, err := AsUnanswered(err)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -70,11 +73,11 @@ func (s *Store) getMany(ctx context.Context, ids []string) (sessions []Session, 
 	if stored != nil {
 		bad = *stored
 	}
-	unreadable := bad.Set()
+	unreadable, unknown := bad.Set(), unanswered.Set()
 	now := s.clock.Now()
 	for i, r := range records {
 		if !r.Live(now) {
-			if !unreadable[asked[i]] {
+			if !unreadable[asked[i]] && !unknown[asked[i]] {
 				missing = append(missing, asked[i])
 			}
 			continue
@@ -92,6 +95,9 @@ func (s *Store) getMany(ctx context.Context, ids []string) (sessions []Session, 
 		}
 		sessions = append(sessions, session)
 	}
+	if unanswered != nil {
+		return sessions, missing, unanswered.With(&bad, 0)
+	}
 	return sessions, missing, bad.OrNil()
 }
 
@@ -103,8 +109,15 @@ func (s *Store) GetByUserID(ctx context.Context, userID string) ([]Session, erro
 	call := s.call(ActionList, Target{UserID: userID})
 	var sessions []Session
 	query := ListQuery{UserID: userID, PageSize: maxPageSize}
-	for {
+	for restarts := 0; ; {
 		page, err := s.list(ctx, query)
+		if errors.Is(err, ErrListExpired) {
+			if restarts++; restarts > maxRestarts {
+				return nil, call.end(ctx, fmt.Errorf("%w: it went away or came back %d times while its sessions were listed", ErrUnavailable, restarts))
+			}
+			query.PageToken, sessions = "", nil
+			continue
+		}
 		if err != nil {
 			return nil, call.end(ctx, err)
 		}
@@ -126,7 +139,8 @@ type ListQuery struct {
 	// 1000.
 	PageSize int
 	// PageToken is the NextPageToken of the page before; empty at the start. It
-	// outlives this process.
+	// outlives this process, but not an outage that begins or ends, or a switch to
+	// another store: it is an ErrListExpired then, and the list has to begin anew.
 	PageToken string
 	// AllowIncomplete asks for what is there where a list cannot be whole, as in an
 	// outage: the page then says that it is Incomplete. Defaults to false: it is an
@@ -149,6 +163,7 @@ type SessionPage struct {
 const (
 	defaultPageSize = 100
 	maxPageSize     = 1000
+	maxRestarts     = 5 // of a list that expires, in one call
 )
 
 // List returns a page of live sessions. One that lives from the first page to
@@ -222,7 +237,7 @@ func (s *Store) live(ctx context.Context, id string) (Record, error) {
 		return Record{}, err
 	}
 	if !r.Live(s.clock.Now()) {
-		return Record{}, ErrNotFound
+		return Record{}, gone(&r)
 	}
 	return r, nil
 }
@@ -250,7 +265,7 @@ func newSession(r *Record, c *content) Session {
 
 // found turns ErrNotFound into an answer.
 func found(err error) (bool, error) {
-	if err == ErrNotFound {
+	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err

@@ -13,6 +13,10 @@ func (m *Merger) endKilled(ctx context.Context, epoch Record) error {
 	var bad UnreadableError
 	for after := ""; ; {
 		page, err := m.Backend.ListUser(ctx, epoch.User, after, pageSize)
+		if errors.Is(err, ErrListExpired) && after != "" {
+			after = "" // to end a session twice does no harm
+			continue
+		}
 		if err != nil {
 			return err
 		}

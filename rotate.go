@@ -11,7 +11,7 @@ import (
 // against session fixation, at every change of privilege. The session keeps its
 // creation time and its horizon; with a ttl above zero it is extended to that
 // long from now, or to its horizon. Where two rotate one session at the same
-// time, one gets ErrNotFound.
+// time, one gets a *RotatedError.
 func (s *Store) Rotate(ctx context.Context, id string, ttl time.Duration) (Session, error) {
 	call := s.call(ActionRotate, Target{SessionID: id})
 	call.event.Reason = ReasonRotated
@@ -72,7 +72,7 @@ func (s *Store) rotate(ctx context.Context, id string, ttl time.Duration) (Sessi
 // the attempt had come, and the answer had not.
 func (s *Store) rotated(ctx context.Context, tomb Record, minted []string) (Session, error) {
 	if len(minted) == 0 || tomb.Reason != ReasonRotated {
-		return Session{}, ErrNotFound
+		return Session{}, gone(&tomb)
 	}
 	ids, err := successors(tomb)
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Store) rotated(ctx context.Context, tomb Record, minted []string) (Sess
 			return newSession(&stored, &c), err
 		}
 	}
-	return Session{}, ErrNotFound
+	return Session{}, gone(&tomb)
 }
 
 // successor is the session under its new id.

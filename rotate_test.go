@@ -2,6 +2,8 @@ package perdure_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,5 +82,66 @@ func TestARotationThatHadCome(t *testing.T) {
 	wantGone(t, store, created.ID)
 	if sessions, err := store.GetByUserID(t.Context(), "u"); err != nil || len(sessions) != 1 || sessions[0].ID != rotated.ID {
 		t.Errorf("the user has %v, %v, want %s", sessions, err, rotated.ID)
+	}
+}
+
+// TestTwoRefreshAtOnce: who comes second is told that the session was rotated, and
+// when, which is no logout; who was logged out is not.
+func TestTwoRefreshAtOnce(t *testing.T) {
+	store, clock := newStore(t, perdure.Options{})
+	name := "ada"
+	calls := map[string]func(id string) error{
+		"Get": func(id string) error { _, err := store.Get(t.Context(), id); return err },
+		"Update": func(id string) error {
+			_, err := store.Update(t.Context(), id, perdure.Patch{Username: &name})
+			return err
+		},
+		"Rotate": func(id string) error { _, err := store.Rotate(t.Context(), id, 0); return err },
+	}
+	rotated := func(id string, at time.Time) {
+		t.Helper()
+		for what, call := range calls {
+			err := call(id)
+			if told, ok := errors.AsType[*perdure.RotatedError](err); !ok || !told.At.Equal(at) || !errors.Is(err, perdure.ErrNotFound) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if ok, err := store.Exists(t.Context(), id); ok || err != nil {
+			t.Errorf("Exists: %v, %v", ok, err)
+		}
+		if ok, err := store.Touch(t.Context(), id); ok || err != nil {
+			t.Errorf("Touch: %v, %v", ok, err)
+		}
+	}
+	old := mustCreate(t, store, perdure.Data{UserID: "u"})
+	clock.now = clock.now.Add(time.Hour)
+	at := clock.now.Truncate(time.Millisecond)
+	winners := make(chan perdure.Session, 2)
+	losers := make(chan error, 2)
+	for range 2 {
+		go func() {
+			s, err := store.Rotate(context.Background(), old.ID, 0)
+			if err != nil {
+				losers <- err
+			} else {
+				winners <- s
+			}
+		}()
+	}
+	winner, lost := <-winners, <-losers
+	if told, ok := errors.AsType[*perdure.RotatedError](lost); !ok || !told.At.Equal(at) || strings.Contains(lost.Error(), winner.ID) {
+		t.Errorf("the loser: %v", lost)
+	}
+	clock.now = clock.now.Add(time.Hour)
+	rotated(old.ID, at)
+	if ok, err := store.Delete(t.Context(), old.ID); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	for _, id := range []string{old.ID, winner.ID, perdure.NewID(3)} {
+		for what, call := range calls {
+			if _, told := errors.AsType[*perdure.RotatedError](call(id)); told {
+				t.Errorf("%s of one that was logged out says that it was rotated", what)
+			}
+		}
 	}
 }

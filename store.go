@@ -152,5 +152,8 @@ func (s *Store) Ping(ctx context.Context) error { return s.backend.Ping(ctx) }
 // Stats counts what the backend holds.
 func (s *Store) Stats(ctx context.Context) (Stats, error) { return s.backend.Stats(ctx) }
 
+// MaxTTL is the longest life that a new session can be given.
+func (s *Store) MaxTTL() time.Duration { return s.options.MaxTTL }
+
 // Backend is what the store keeps its sessions in.
 func (s *Store) Backend() Backend { return s.backend }

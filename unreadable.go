@@ -44,7 +44,7 @@ func (e *UnreadableError) Add(id string, err error) {
 
 // OrNil is the error, or nil where it names nothing.
 func (e *UnreadableError) OrNil() error {
-	if len(e.IDs) == 0 {
+	if e == nil || len(e.IDs) == 0 {
 		return nil
 	}
 	return e
@@ -54,18 +54,23 @@ func (e *UnreadableError) OrNil() error {
 const maxNamed = 10
 
 func (e *UnreadableError) Error() string {
-	names := make([]string, min(len(e.IDs), maxNamed))
-	for i := range names {
-		names[i] = clip(e.IDs[i])
-	}
-	if len(e.IDs) > maxNamed {
-		names = append(names, "…")
-	}
 	why := e.Err
 	if why == nil {
 		why = ErrFormat
 	}
-	return fmt.Sprintf("%d unreadable (%s): %v", len(e.IDs), strings.Join(names, ", "), why)
+	return fmt.Sprintf("%d unreadable (%s): %v", len(e.IDs), named(e.IDs), why)
+}
+
+// named are the first of the ids, for the text of an error.
+func named(ids []string) string {
+	names := make([]string, min(len(ids), maxNamed))
+	for i := range names {
+		names[i] = clip(ids[i])
+	}
+	if len(ids) > maxNamed {
+		names = append(names, "…")
+	}
+	return strings.Join(names, ", ")
 }
 
 // Is makes errors.Is(err, ErrFormat) true.

@@ -61,7 +61,7 @@ type update struct {
 // retry applies the patch to what another writer stored first.
 func (u *update) retry(stored Record) (Record, error) {
 	if !stored.Live(u.store.clock.Now()) {
-		return Record{}, ErrNotFound
+		return Record{}, gone(&stored)
 	}
 	if expected := u.patch.Expected; !expected.IsZero() && expected != stored.Version {
 		return Record{}, fmt.Errorf("%w: version %s was expected and %s is stored", ErrConflict, expected, stored.Version)
@@ -84,13 +84,14 @@ func (u *update) apply(stored Record) (r Record, err error) {
 		r.setExpiry(r.Version)
 	}
 	r.Promised = max(stored.promise(), r.Expiry)
+	before := u.content.metadata.jsonSize()
 	u.content.apply(u.patch, u.metadata, r.Version)
-	u.content.roles = slices.Clone(u.content.roles)
-	body := u.content.encode()
-	if err := s.checkSizes(&u.content, body); err != nil {
+	if err := s.checkSize(&u.content, before); err != nil {
 		return r, err
 	}
-	r.Body, err = seal(s.options.Codec, r, body)
+	u.content.compact(s.options.MaxMetadata)
+	u.content.roles = slices.Clone(u.content.roles)
+	r.Body, err = seal(s.options.Codec, r, u.content.encode())
 	return r, err
 }
 

@@ -81,8 +81,8 @@ const (
 	defaultPageSize = 1000
 	// callTimeout bounds one call of a backend.
 	callTimeout = 30 * time.Second
-	// maxScans bounds how often a backup begins anew because the change feed lost
-	// its place.
+	// maxScans bounds how often a backup begins anew because the change feed or the
+	// scan lost its place.
 	maxScans = 3
 )
 
@@ -169,17 +169,22 @@ func (b *backup) run(ctx context.Context) (s Summary, err error) {
 	}
 	position := s.Header.Position
 	for {
-		if err := b.scan(ctx); err != nil {
-			return s, err
+		err, gap := b.scan(ctx), error(nil)
+		if errors.Is(err, perdure.ErrListExpired) { // an outage of the store began or ended meanwhile
+			err, gap = nil, err
+		} else if err == nil {
+			position, gap, err = b.catchUp(ctx, position)
 		}
-		var gap error
-		if position, gap, err = b.catchUp(ctx, position); err != nil {
+		if err != nil {
 			return s, err
 		}
 		if gap == nil {
 			break
 		}
 		if b.totals.Rescans++; b.totals.Rescans == maxScans {
+			if errors.Is(gap, perdure.ErrListExpired) {
+				return s, fmt.Errorf("%w: it went away or came back %d times during the backup; make it when the store is well", perdure.ErrUnavailable, maxScans)
+			}
 			return s, fmt.Errorf("the store changes faster than a backup can follow: %w\nmake the change feed longer (PERDURE_FEED_LENGTH), or try at a quieter time", gap)
 		}
 	}
@@ -190,7 +195,8 @@ func (b *backup) run(ctx context.Context) (s Summary, err error) {
 		}
 	}
 	s.Footer = Footer{Totals: b.totals, FinishedAt: b.Now().UTC(), Position: position}
-	return s, b.sink.end(s.Footer)
+	s.Footer, err = b.sink.end(s.Footer)
+	return s, err
 }
 
 func (b *backup) header(ctx context.Context) (Header, error) {

@@ -33,10 +33,10 @@ type Footer struct {
 	// Position is where the store's change feed was then: all before it is in the
 	// archive.
 	Position string `json:"position"`
-	// Frames are those before the footer.
-	Frames uint32 `json:"frames"`
+	// Frames are those before the footer. JSON lines have none, and no digest.
+	Frames uint32 `json:"frames,omitempty"`
 	// Digest is the SHA-256 over the checksums of those frames, in hex.
-	Digest string `json:"digest"`
+	Digest string `json:"digest,omitempty"`
 }
 
 // Totals counts records. One that changed while the backup was made can be in it

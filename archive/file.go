@@ -152,6 +152,8 @@ func (f *File) detect() (Format, error) {
 		if format := sniff(peek); format != "" {
 			return format, nil
 		}
+	case len(start) > 0 && len(text) == 0 && err == io.EOF:
+		return FormatLines, nil // of an empty store: see lines.end
 	case f.options.Salvage:
 		return FormatArchive, nil // frames can be found without a beginning
 	case len(start) == 0 && err == io.EOF:

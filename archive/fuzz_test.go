@@ -138,7 +138,7 @@ func FuzzLine(f *testing.F) {
 		if err := l.add(&r); err != nil {
 			return // a dead record that says that it is a session
 		}
-		if err := l.end(Footer{}); err != nil {
+		if _, err := l.end(Footer{}); err != nil {
 			t.Fatal(err)
 		}
 		if back, _, err := readLine(out.Bytes(), nil); err != nil || back != r {

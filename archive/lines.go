@@ -33,6 +33,7 @@ type lines struct {
 	out     *bufio.Writer
 	encoder *json.Encoder
 	codec   perdure.Codec
+	any     bool // lines so far
 }
 
 func newLines(out io.Writer, codec perdure.Codec) *lines {
@@ -45,6 +46,7 @@ func newLines(out io.Writer, codec perdure.Codec) *lines {
 func (l *lines) begin(Header) error { return nil }
 
 func (l *lines) add(r *perdure.Record) error {
+	l.any = true
 	if r.Kind == perdure.KindSession {
 		p, err := r.Portable(l.codec)
 		if err != nil {
@@ -63,7 +65,14 @@ func (l *lines) add(r *perdure.Record) error {
 	return l.encoder.Encode(line)
 }
 
-func (l *lines) end(Footer) error { return l.out.Flush() }
+// end leaves an empty line where there is no other: a file of no bytes would be one
+// that was cut short.
+func (l *lines) end(footer Footer) (Footer, error) {
+	if !l.any {
+		l.out.WriteByte('\n') // an error is kept for Flush
+	}
+	return footer, l.out.Flush()
+}
 
 // maxLine bounds a line, and a session in a backup of puppeteer-mcp.
 const maxLine = 64 << 20

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/archive"
 )
@@ -188,5 +190,42 @@ func TestDamagedPuppeteerBackup(t *testing.T) {
 	done, err := attempt(t, []byte(wrapped[:len(wrapped)*3/4]), target, archive.OpenOptions{Salvage: true})
 	if n := len(records(t, target)); err != nil || n != 2 || done.Failed != 1 {
 		t.Errorf("salvage brought back %d, %+v, %v", n, done, err)
+	}
+}
+
+// TestNothingToBackUp: a backup of an empty store is whole, and restored, in either
+// format; a file of no bytes at all is none.
+func TestNothingToBackUp(t *testing.T) {
+	for _, format := range []archive.Format{archive.FormatArchive, archive.FormatLines} {
+		for name, o := range map[string]archive.BackupOptions{"plain": {}, "encrypted": {Recipients: []age.Recipient{key(t).Recipient()}}} {
+			o.Format = format
+			identity := key(t)
+			if o.Recipients != nil {
+				o.Recipients = []age.Recipient{identity.Recipient()}
+			}
+			opened := archive.OpenOptions{Identities: []age.Identity{identity}}
+			file := save(t, inMemory(t), o)
+			if report, err := read(t, file, opened).Verify(t.Context(), nil); err != nil || report.Format != format || report.Found.Records() != 0 {
+				t.Errorf("%s, %s: %+v, %v", format, name, report, err)
+			}
+			if done, err := attempt(t, file, inMemory(t), opened); err != nil || done.Restored != 0 {
+				t.Errorf("%s, %s: %+v, %v", format, name, done, err)
+			}
+		}
+	}
+	if _, err := attempt(t, nil, inMemory(t), archive.OpenOptions{}); !errors.Is(err, archive.ErrDamaged) {
+		t.Errorf("no bytes at all: %v", err)
+	}
+}
+
+// TestTheSummaryHasTheFooterOfTheFile.
+func TestTheSummaryHasTheFooterOfTheFile(t *testing.T) {
+	store := inMemory(t)
+	populate(t, store, 9)
+	var out bytes.Buffer
+	summary := must[archive.Summary](t)(archive.Backup(t.Context(), store.Backend(), &out, archive.BackupOptions{}))
+	report := must[archive.Report](t)(read(t, out.Bytes(), archive.OpenOptions{}).Inspect(t.Context()))
+	if summary.Footer.Frames < 2 || summary.Footer.Digest == "" || summary.Footer != *report.Footer {
+		t.Errorf("the summary has %+v, the file %+v", summary.Footer, report.Footer)
 	}
 }

@@ -17,7 +17,8 @@ import (
 type sink interface {
 	begin(h Header) error
 	add(r *perdure.Record) error
-	end(f Footer) error
+	// end returns the footer with what the file says of itself besides.
+	end(f Footer) (Footer, error)
 }
 
 // frames is the sink that makes an archive.
@@ -78,21 +79,21 @@ func (f *frames) add(r *perdure.Record) error {
 	return nil
 }
 
-func (f *frames) end(footer Footer) error {
+func (f *frames) end(footer Footer) (Footer, error) {
 	for _, rest := range []*filling{&f.dead, &f.live} {
 		if rest.records == 0 {
 			continue
 		}
 		if err := f.write(rest); err != nil {
-			return err
+			return footer, err
 		}
 	}
 	footer.Frames, footer.Digest = f.number, hex.EncodeToString(f.digest.Sum(nil))
 	content, err := json.Marshal(footer)
 	if err != nil {
-		return err
+		return footer, err
 	}
-	return f.write(&filling{kind: kindFooter, content: content})
+	return footer, f.write(&filling{kind: kindFooter, content: content})
 }
 
 // write writes a frame and empties the filling.

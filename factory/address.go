@@ -15,7 +15,7 @@ type AddressError struct {
 }
 
 func (e *AddressError) Error() string {
-	return "store address " + e.Problem + "; allowed: redis://host:port, rediss://host:port (with ?prefix=), file:<data directory>, memory:, or http://host:port for the admin port of a daemon"
+	return "store address " + e.Problem + "; allowed: redis://host:port, rediss://host:port or unix:///socket (with ?prefix=), file:<data directory>, memory:, or http://host:port for the admin port of a daemon"
 }
 
 const (
@@ -25,15 +25,16 @@ const (
 
 // OpenBackend opens the backend at an address:
 //
-//	redis://… or rediss://…   Redis or Valkey, as Config.RedisURL; ?prefix= stands
-//	                          for Config.RedisPrefix
+//	redis://… or rediss://…   Redis or Valkey, as Config.RedisURL, also valkey://,
+//	                          valkeys:// or unix://; ?prefix= stands for
+//	                          Config.RedisPrefix
 //	file:<data directory>     the embedded store
 //	memory:                   the embedded store in memory alone
 //	http://… or https://…     the store of a daemon, at its admin port
 //
 // Any other address is an *AddressError.
 func OpenBackend(ctx context.Context, address string, c Config, logger *slog.Logger) (perdure.Backend, error) {
-	c, logger = c.withDefaults(), orDiscard(logger)
+	c, logger, address = c.withDefaults(), orDiscard(logger), strings.TrimSpace(address)
 	switch {
 	case address == memoryAddress && c.ThroughDaemon:
 		return c.openMemoryHeld(ctx)

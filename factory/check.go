@@ -92,9 +92,12 @@ func isNoOrigin(s string) bool {
 // isRedis reports whether s begins as the address of a Redis does. The rest is
 // read by the backend.
 func isRedis(s string) bool {
-	rest, plain := strings.CutPrefix(s, "redis://")
-	if !plain {
-		rest, plain = strings.CutPrefix(s, "rediss://")
+	scheme, rest, _ := strings.Cut(s, "://")
+	switch scheme {
+	case "redis", "rediss", "valkey", "valkeys":
+		return rest != "" && !strings.ContainsAny(rest[:1], "/?")
+	case "unix":
+		return rest != ""
 	}
-	return plain && rest != "" && !strings.ContainsAny(rest[:1], "/?")
+	return false
 }

@@ -2,6 +2,7 @@ package factory
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/perdure/perdure/backend/failover"
@@ -160,6 +161,7 @@ const defaultDataDir = "./perdure-data"
 const day = 24 * time.Hour
 
 func (c Config) withDefaults() Config {
+	c.RedisURL = strings.TrimSpace(c.RedisURL) // what comes from a file ends with a line break
 	setDefault(&c.Type, Auto)
 	setDefault(&c.RedisPrefix, "perdure:")
 	setDefault(&c.RedisTimeout, time.Second)

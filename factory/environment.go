@@ -41,6 +41,7 @@ func FromEnvironment(environ []string) (c Config, notes []string, err error) {
 		return Config{}, nil, err
 	}
 	fallback.into(&c)
+	c.RedisURL = strings.TrimSpace(c.RedisURL)
 	if values["PERDURE_MAX_TTL"] == "" {
 		c.MaxTTL = max(c.MaxTTL, c.TTL)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,7 +97,7 @@ func Open(ctx context.Context, c Config, logger *slog.Logger) (*Instance, error)
 // OpenAddress assembles a store at an address, as OpenBackend takes it. It has no
 // failover.
 func OpenAddress(ctx context.Context, address string, c Config, logger *slog.Logger) (*Instance, error) {
-	c = c.withDefaults()
+	c, address = c.withDefaults(), strings.TrimSpace(address)
 	if err := c.check(nil); err != nil {
 		return nil, err
 	}

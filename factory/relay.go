@@ -29,7 +29,7 @@ type target struct {
 }
 
 // errSwitched is that of a cursor from before a switch.
-var errSwitched = fmt.Errorf("%w: the sessions have moved to another store since: begin again", perdure.ErrUnavailable)
+var errSwitched = fmt.Errorf("the sessions have moved to another store: %w", perdure.ErrListExpired)
 
 var (
 	_ perdure.Backend    = (*relay)(nil)

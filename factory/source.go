@@ -48,6 +48,7 @@ const (
 // Any other address is an *AddressError. It returns a perdure.ErrUnavailable where
 // the store cannot be reached.
 func OpenSource(ctx context.Context, address string, c Config, logger *slog.Logger) (*Source, error) {
+	address = strings.TrimSpace(address)
 	product, rest, _ := strings.Cut(address, "+")
 	if (product == puppeteerScheme || product == connectScheme) && isRedis(rest) {
 		return c.openForeign(ctx, product, rest, orDiscard(logger))

@@ -48,6 +48,7 @@ type Switched struct {
 func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) (s Switched, err error) {
 	i.switching.Lock()
 	defer i.switching.Unlock()
+	address = strings.TrimSpace(address)
 	from := i.at()
 	_, s.From = describe(from.address)
 	_, s.To = describe(address)

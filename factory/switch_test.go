@@ -160,7 +160,7 @@ func TestSwitchEmpty(t *testing.T) {
 	if _, err := i.Get(t.Context(), ids[0]); !errors.Is(err, perdure.ErrNotFound) {
 		t.Errorf("a session that was left behind: %v", err)
 	}
-	if _, err := i.List(t.Context(), perdure.ListQuery{PageSize: 2, PageToken: page.NextPageToken}); !errors.Is(err, perdure.ErrUnavailable) {
+	if _, err := i.List(t.Context(), perdure.ListQuery{PageSize: 2, PageToken: page.NextPageToken}); !errors.Is(err, perdure.ErrListExpired) || errors.Is(err, perdure.ErrUnavailable) {
 		t.Errorf("the next page: %v", err)
 	}
 	gap, err := i.Backend().Changes(t.Context(), feed.Next, 10, 0)

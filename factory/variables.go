@@ -22,7 +22,7 @@ func Variables() []Variable {
 		{"PERDURE_DATA_DIR", "./perdure-data", "the path of a directory, or none", "embedded store, and what is written without Redis; none: in memory"},
 		{"PERDURE_MAX_MEMORY", "1GiB", "a size from 1MiB", "bound on the embedded store, and on what is kept for an outage"},
 
-		{"REDIS_URL", "", "redis://host:port or rediss://host:port, with user:password@, /database, commas between the hosts of a Cluster, ?master_name= for Sentinel", "where Redis or Valkey is: redis://user:password@host:port/database"},
+		{"REDIS_URL", "", "redis://host:port or rediss://host:port (also valkey://, valkeys:// or unix:///socket), with user:password@, /database, commas between the hosts of a Cluster, ?master_name= for Sentinel", "where Redis or Valkey is: redis://user:password@host:port/database"},
 		{"REDIS_URL_FILE", "", "the path of a file that holds what REDIS_URL would, which is then not set", "REDIS_URL as a mounted secret"},
 		{"REDIS_TLS", "false", allowedBool, "TLS with redis:// too"},
 		{"PERDURE_REDIS_CA_FILE", "", allowedPEM, "certificates to trust instead of the system's"},

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/internal/printable"
@@ -49,7 +50,12 @@ type store struct{ perdure.Backend }
 func (store) Parts(context.Context) (int, error) { return perdure.Partitions, nil }
 
 func (s store) Read(ctx context.Context, part int, after string, limit int) (Page, error) {
-	page, err := s.Scan(ctx, perdure.ScanQuery{After: after, Limit: limit, From: part, To: part + 1, Dead: true})
+	q := perdure.ScanQuery{After: after, Limit: limit, From: part, To: part + 1, Dead: true}
+	page, err := s.Scan(ctx, q)
+	if errors.Is(err, perdure.ErrListExpired) && after != "" { // a daemon in an outage: the part begins anew
+		q.After = ""
+		page, err = s.Scan(ctx, q)
+	}
 	refused := make([]Failure, len(page.Unreadable))
 	for i, id := range page.Unreadable {
 		refused[i] = unread(id)

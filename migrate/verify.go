@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -244,6 +245,9 @@ func (v *comparison) list(ctx context.Context, user perdure.UserKey, ids map[str
 		var page perdure.Page
 		err := v.patiently(ctx, v.tell, func(ctx context.Context) (err error) {
 			page, err = v.to.ListUser(ctx, user, after, v.BatchSize)
+			if errors.Is(err, perdure.ErrListExpired) && after != "" { // a daemon in an outage: it begins anew
+				page, err = v.to.ListUser(ctx, user, "", v.BatchSize)
+			}
 			return err
 		})
 		if err != nil {

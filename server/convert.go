@@ -92,9 +92,9 @@ func fromTime(field string, at *timestamppb.Timestamp) (time.Time, error) {
 	return at.AsTime(), nil
 }
 
-// fromSeconds is a length of time, or zero where there is none.
-func fromSeconds(field string, seconds *int64) (time.Duration, error) {
-	const most = int64(math.MaxInt64 / time.Second)
+// fromSeconds is a length of time up to a longest one, or zero where there is none.
+func fromSeconds(field string, seconds *int64, longest time.Duration) (time.Duration, error) {
+	most := int64(longest / time.Second)
 	switch {
 	case seconds == nil:
 		return 0, nil

@@ -6,8 +6,10 @@ import (
 	"strings"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/perdure/perdure"
+	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
 )
 
 // The texts of errors whose own text could show the inside of the server: it is
@@ -16,6 +18,7 @@ var (
 	errUnavailable = errors.New("the session store cannot answer now; this says nothing about the session, try again")
 	errFull        = errors.New("the session store is full; it takes new sessions again when others end")
 	errFeedGap     = errors.New("changes after this cursor are no longer in the feed; list the sessions afresh and watch from the cursor in this error's details")
+	errListExpired = errors.New("the list cannot go on after this pageToken, since the store went away or came back meanwhile, or was replaced; leave it out to begin the list anew")
 	errFormat      = errors.New("a stored record cannot be read and was left as it is; the server's log says which")
 	errDeadline    = errors.New("the deadline of the call has passed; a write may or may not have been made")
 	errCanceled    = errors.New("the call was canceled")
@@ -28,6 +31,7 @@ var (
 func coded(ctx context.Context, err error) *connect.Error {
 	var coded *connect.Error
 	var invalid *perdure.InvalidError
+	var rotated *perdure.RotatedError
 	switch {
 	case errors.As(err, &coded):
 		return coded
@@ -36,6 +40,8 @@ func coded(ctx context.Context, err error) *connect.Error {
 	case errors.As(err, &invalid):
 		// A text that quotes the request may cut a character in two.
 		return connect.NewError(connect.CodeInvalidArgument, errors.New(strings.ToValidUTF8(invalid.Error(), "…")))
+	case errors.As(err, &rotated):
+		return rotatedAt(rotated)
 	case errors.Is(err, perdure.ErrNotFound):
 		return connect.NewError(connect.CodeNotFound, perdure.ErrNotFound)
 	case errors.Is(err, perdure.ErrConflict):
@@ -48,6 +54,8 @@ func coded(ctx context.Context, err error) *connect.Error {
 		return connect.NewError(connect.CodeResourceExhausted, errFull)
 	case errors.Is(err, perdure.ErrFeedGap):
 		return connect.NewError(connect.CodeOutOfRange, errFeedGap)
+	case errors.Is(err, perdure.ErrListExpired):
+		return connect.NewError(connect.CodeOutOfRange, errListExpired)
 	case errors.Is(err, perdure.ErrFormat):
 		return connect.NewError(connect.CodeDataLoss, errFormat)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -58,6 +66,15 @@ func coded(ctx context.Context, err error) *connect.Error {
 		return connect.NewError(connect.CodeUnavailable, errUnavailable)
 	}
 	return connect.NewError(connect.CodeInternal, errInternal)
+}
+
+// rotatedAt is not_found with a detail that tells it from a logout.
+func rotatedAt(err *perdure.RotatedError) *connect.Error {
+	answer := connect.NewError(connect.CodeNotFound, err)
+	if detail, err := connect.NewErrorDetail(&perdurev1.SessionRotated{RotatedAt: timestamppb.New(err.At)}); err == nil {
+		answer.AddDetail(detail)
+	}
+	return answer
 }
 
 // ours reports whether an error of this code is the server's trouble, rather

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -27,7 +28,8 @@ func TestRefusedRequests(t *testing.T) {
 		{"CreateSession", `{"userId":"a","roles":[""]}`, "roles"},
 		{"CreateSession", `{"userId":"a","ttlSeconds":0}`, "ttlSeconds: is 0"},
 		{"CreateSession", `{"userId":"a","ttlSeconds":-1}`, "ttlSeconds: is -1"},
-		{"CreateSession", `{"userId":"a","ttlSeconds":9223372036854775807}`, "ttlSeconds"},
+		{"CreateSession", `{"userId":"a","ttlSeconds":9223372036854775807}`, "ttlSeconds: is 9223372036854775807; at most 34560000 is allowed"},
+		{"CreateSession", `{"userId":"a","ttlSeconds":34560001}`, "ttlSeconds: is 34560001; at most 34560000 is allowed"},
 		{"CreateSession", `{"userId":"a","ttlSeconds":60,"expiresAt":"2999-01-01T00:00:00Z"}`, "ttlSeconds: and expiresAt"},
 		{"CreateSession", `{"userId":"a","expiresAt":"2001-01-01T00:00:00Z"}`, "expiresAt"},
 		{"CreateSession", `{"userId":"a","expiresAt":"0001-01-01T00:00:00Z"}`, "expiresAt"},
@@ -70,6 +72,40 @@ func TestMissingSessions(t *testing.T) {
 		if status, reply := r.post(method, `{"id":"00AAAAAAAAAAAAAAAAAAAAAA"}`); status != http.StatusNotFound || reply["code"] != "not_found" {
 			t.Errorf("%s answered %d %v", method, status, reply)
 		}
+	}
+}
+
+// TestARefreshThatCameSecond is told from a logout, and not told the new id.
+func TestARefreshThatCameSecond(t *testing.T) {
+	r := startRig(t, nil, server.Options{})
+	old := r.create("ada")
+	fresh := r.session("RefreshSession", `{"id":"`+old+`"}`)["id"].(string)
+	rotated := func(err error) bool {
+		var failed *connect.Error
+		if !errors.As(err, &failed) || failed.Code() != connect.CodeNotFound || len(failed.Details()) != 1 || strings.Contains(fmt.Sprint(failed.Message(), failed.Details()), fresh) {
+			return false
+		}
+		detail, err := failed.Details()[0].Value()
+		told, ok := detail.(*perdurev1.SessionRotated)
+		return err == nil && ok && time.Since(told.GetRotatedAt().AsTime()).Abs() < time.Hour && strings.Contains(failed.Message(), "rotated")
+	}
+	for _, option := range protocols() {
+		client := r.client(option)
+		if _, err := client.RefreshSession(t.Context(), &perdurev1.RefreshSessionRequest{Id: old}); !rotated(err) {
+			t.Errorf("RefreshSession: %v", err)
+		}
+		if _, err := client.GetSession(t.Context(), &perdurev1.GetSessionRequest{Id: old}); !rotated(err) {
+			t.Errorf("GetSession: %v", err)
+		}
+		if reply, err := client.ValidateSession(t.Context(), &perdurev1.ValidateSessionRequest{Id: old}); err != nil || reply.GetValid() || reply.GetRotatedAt() == nil {
+			t.Errorf("ValidateSession: %v, %v", reply, err)
+		}
+		if _, err := client.GetSession(t.Context(), &perdurev1.GetSessionRequest{Id: "00AAAAAAAAAAAAAAAAAAAAAA"}); rotated(err) {
+			t.Errorf("a session that there never was: %v", err)
+		}
+	}
+	if status, reply := r.post("GetSession", `{"id":"`+old+`"}`); status != http.StatusNotFound || !strings.Contains(fmt.Sprint(reply["details"]), "perdure.v1.SessionRotated") {
+		t.Errorf("%d %v", status, reply)
 	}
 }
 

@@ -90,14 +90,31 @@ func outline(h failover.Health) string {
 	return line
 }
 
-// healthz answers with the health of failover as JSON, and 404 without it.
+// plainHealth is that of a store that does not fail over, by the field that one which
+// does has too.
+type plainHealth struct {
+	State   string `json:"state"` // healthy or unhealthy
+	Backend string `json:"backend,omitempty"`
+}
+
+// healthz answers with the health of the store as JSON: that of failover, or without
+// it whether the store takes writes, and 503 where it does not.
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
-	health, ok := s.failover(r.Context())
-	if !ok {
-		http.Error(w, "the store does not fail over; see /readyz", http.StatusNotFound)
+	if health, ok := s.failover(r.Context()); ok {
+		writeHealth(w, http.StatusOK, health)
 		return
 	}
-	writeHealth(w, http.StatusOK, health)
+	ctx, cancel := context.WithTimeout(r.Context(), pingTimeout)
+	defer cancel()
+	health, status := plainHealth{State: "healthy"}, http.StatusOK
+	if stats, err := s.store.Stats(ctx); err == nil {
+		health.Backend = stats.Backend
+	}
+	if err := s.store.Ping(ctx); err != nil {
+		s.options.Logger.WarnContext(ctx, "not healthy", "error", err)
+		health.State, status = "unhealthy", http.StatusServiceUnavailable
+	}
+	writeHealth(w, status, health)
 }
 
 // writeHealth answers with a health as JSON, which nobody is to keep.

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -83,5 +84,19 @@ func TestReflection(t *testing.T) {
 	}
 	if files, err := stream.FileContainingSymbol("perdure.v1.SessionService.WatchSessions"); err != nil || len(files) == 0 {
 		t.Error(files, err)
+	}
+}
+
+// TestHealthzWithoutFailover says how the embedded store is, by the field that it has
+// with failover.
+func TestHealthzWithoutFailover(t *testing.T) {
+	backend := &broken{Backend: openMemory(t)}
+	r := startRig(t, backend, server.Options{})
+	if status, body := r.get("/healthz"); status != http.StatusOK || strings.TrimSpace(body) != `{"state":"healthy","backend":"memory"}` {
+		t.Errorf("%d %s", status, body)
+	}
+	backend.err = fmt.Errorf("%w: %s", perdure.ErrUnavailable, secret)
+	if status, body := r.get("/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"state":"unhealthy"`) || strings.Contains(body, secret) {
+		t.Errorf("%d %s", status, body)
 	}
 }

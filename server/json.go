@@ -20,6 +20,9 @@ func appendReply(b []byte, message any) ([]byte, bool) {
 		if m.GetSession() != nil {
 			b = appendSession(append(b, `,"session":`...), m.GetSession())
 		}
+		if m.GetRotatedAt() != nil {
+			b = appendTime(append(b, `,"rotatedAt":`...), m.GetRotatedAt())
+		}
 	case interface{ GetSession() *perdurev1.Session }:
 		if m.GetSession() == nil {
 			return append(b, `{}`...), true
@@ -29,6 +32,7 @@ func appendReply(b []byte, message any) ([]byte, bool) {
 		b = appendList(append(b, `{"sessions":`...), m.GetSessions(), appendSession)
 		b = appendList(append(b, `,"notFound":`...), m.GetNotFound(), appendText)
 		b = appendList(append(b, `,"unreadable":`...), m.GetUnreadable(), appendText)
+		b = appendList(append(b, `,"unavailable":`...), m.GetUnavailable(), appendText)
 	case *perdurev1.ListSessionsResponse:
 		b = appendList(append(b, `{"sessions":`...), m.GetSessions(), appendSession)
 		b = appendText(append(b, `,"nextPageToken":`...), m.GetNextPageToken())

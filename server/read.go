@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/perdure/perdure"
 	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
 )
@@ -26,13 +28,16 @@ func (s sessions) BatchGetSessions(ctx context.Context, in *perdurev1.BatchGetSe
 		return nil, invalid("ids", "has %d entries; at most %d are allowed", n, maxBatch)
 	}
 	found, missing, err := s.store.GetMany(ctx, in.GetIds())
-	bad, err := perdure.AsUnreadable(err)
+	unanswered, bad, err := perdure.AsUnanswered(err)
 	if err != nil {
 		return nil, err
 	}
 	reply := &perdurev1.BatchGetSessionsResponse{Sessions: toSessions(found), NotFound: missing}
 	if bad != nil {
 		reply.Unreadable = toIDs(bad.IDs)
+	}
+	if unanswered != nil {
+		reply.Unavailable = unanswered.IDs
 	}
 	return reply, nil
 }
@@ -45,7 +50,11 @@ func (s sessions) ValidateSession(ctx context.Context, in *perdurev1.ValidateSes
 	}
 	session, err := s.store.Get(ctx, in.GetId())
 	if errors.Is(err, perdure.ErrNotFound) {
-		return &perdurev1.ValidateSessionResponse{}, nil
+		reply := &perdurev1.ValidateSessionResponse{}
+		if rotated, ok := errors.AsType[*perdure.RotatedError](err); ok {
+			reply.RotatedAt = timestamppb.New(rotated.At)
+		}
+		return reply, nil
 	}
 	if err != nil {
 		return nil, err

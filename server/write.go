@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"math"
 
 	"github.com/perdure/perdure"
 	perdurev1 "github.com/perdure/perdure/proto/perdure/v1"
@@ -13,7 +14,7 @@ func (s sessions) CreateSession(ctx context.Context, in *perdurev1.CreateSession
 	if in.TtlSeconds != nil && in.ExpiresAt != nil {
 		return nil, invalid("ttlSeconds", "and expiresAt are both set; set one")
 	}
-	ttl, err := fromSeconds("ttlSeconds", in.TtlSeconds)
+	ttl, err := fromSeconds("ttlSeconds", in.TtlSeconds, s.store.MaxTTL())
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func (s sessions) TouchSession(ctx context.Context, in *perdurev1.TouchSessionRe
 
 // RefreshSession rotates a session to a new id and extends it.
 func (s sessions) RefreshSession(ctx context.Context, in *perdurev1.RefreshSessionRequest) (*perdurev1.RefreshSessionResponse, error) {
-	ttl, err := fromSeconds("ttlSeconds", in.TtlSeconds)
+	ttl, err := fromSeconds("ttlSeconds", in.TtlSeconds, math.MaxInt64) // it is cut to the horizon
 	if err != nil {
 		return nil, err
 	}

@@ -35,12 +35,21 @@ func divide[T any](items []T, away partitions, reach func(T) partitions) (cut, r
 func (b *Backend) loadParts(ctx context.Context, ids, cut, rest []string) ([]perdure.Record, error) {
 	st := b.status.Load()
 	found := map[string]perdure.Record{}
+	var open perdure.UnansweredError
 	var bad perdure.UnreadableError
 	for _, part := range [][]string{rest, cut} {
 		records, err := b.loadSome(ctx, part, st)
-		unreadable, err := perdure.AsUnreadable(err)
+		unanswered, unreadable, err := perdure.AsUnanswered(err)
+		if errors.Is(err, perdure.ErrUnavailable) && ctx.Err() == nil && !b.closed.Load() { // none of them
+			unanswered, records, err = &perdure.UnansweredError{IDs: part, Err: err}, make([]perdure.Record, len(part)), nil
+		}
 		if err != nil {
 			return nil, err
+		}
+		if unanswered != nil {
+			for _, id := range unanswered.IDs {
+				open.Add(id, unanswered.Err)
+			}
 		}
 		for id := range unreadable.Set() {
 			bad.Add(id, unreadable.Err)
@@ -53,5 +62,5 @@ func (b *Backend) loadParts(ctx context.Context, ids, cut, rest []string) ([]per
 	for i, id := range ids {
 		records[i] = found[id]
 	}
-	return records, bad.OrNil()
+	return records, open.With(&bad, len(ids))
 }

@@ -48,7 +48,7 @@ func (b *Backend) listUser(ctx context.Context, user perdure.UserKey, after stri
 		reach: at(user.Partition()),
 		claim: func(ctx context.Context) error { return b.claimUser(ctx, user) },
 		online: func(ctx context.Context, st *status) (perdure.Page, error) {
-			after, err := b.resume(st, after, frontPage, heldPage)
+			after, err := resume(after, frontPage, heldPage)
 			if err != nil {
 				return perdure.Page{}, err
 			}
@@ -68,7 +68,7 @@ func (b *Backend) listUser(ctx context.Context, user perdure.UserKey, after stri
 			return mark(page, frontPage), err
 		},
 		offline: func(ctx context.Context, st *status) (perdure.Page, error) {
-			after, err := b.resume(st, after, heldPage, frontPage)
+			after, err := resume(after, heldPage, frontPage)
 			if err != nil {
 				return perdure.Page{}, err
 			}
@@ -93,7 +93,7 @@ func (b *Backend) scan(ctx context.Context, q perdure.ScanQuery, partial bool) (
 			}
 			after, ok := strings.CutPrefix(q.After, heldScan)
 			if !ok && q.After != "" {
-				return perdure.Page{}, b.elsewhere(st, "the list was begun before that changed: begin again")
+				return perdure.Page{}, perdure.ErrListExpired
 			}
 			page, err := b.scanHeld(ctx, st, q, after, partial)
 			return mark(page, heldScan), err
@@ -131,13 +131,13 @@ func mark(p perdure.Page, origin string) perdure.Page {
 
 // resume is the cursor as it was before its mark. A list that was begun on the
 // other side of an outage cannot go on.
-func (b *Backend) resume(st *status, after, origin, other string) (string, error) {
+func resume(after, origin, other string) (string, error) {
 	rest, ok := strings.CutPrefix(after, origin)
 	switch {
 	case ok && rest != "" && len(rest) <= maxCursor, after == "":
 		return rest, nil
 	case strings.HasPrefix(after, other):
-		return "", b.elsewhere(st, "the list was begun before that changed: begin again")
+		return "", perdure.ErrListExpired
 	}
 	return "", &perdure.InvalidError{Field: "cursor", Problem: "is not one of this store"}
 }
@@ -279,7 +279,7 @@ func idsIn(records []perdure.Record) []string {
 // twice.
 func (b *Backend) scanOnline(ctx context.Context, st *status, q perdure.ScanQuery) (perdure.Page, error) {
 	if strings.HasPrefix(q.After, heldScan) || strings.HasPrefix(q.After, partScan) {
-		return perdure.Page{}, b.elsewhere(st, "the list was begun before that changed: begin again")
+		return perdure.Page{}, perdure.ErrListExpired
 	}
 	waiting, _ := b.journal.depth()
 	after, journalled := strings.CutPrefix(q.After, journalScan)

@@ -3,6 +3,7 @@ package failover_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -126,6 +127,10 @@ func TestAListAcrossAnOutage(t *testing.T) {
 	if err != nil || page.Next == "" {
 		t.Fatal(page, err)
 	}
+	all, err := n.failover.Scan(t.Context(), perdure.ScanQuery{Limit: 2})
+	if err != nil || all.Next == "" {
+		t.Fatal(all, err)
+	}
 	for deadline := time.Now().Add(20 * time.Second); !n.failover.Health(t.Context()).MirrorWhole; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the mirror is never whole")
@@ -136,15 +141,89 @@ func TestAListAcrossAnOutage(t *testing.T) {
 	}
 	n.cut.Store(true)
 	n.want(t, true, n.create(t, "v"))
-	if _, err := n.failover.ListUser(t.Context(), perdure.HashUser("u"), page.Next, 2); !errors.Is(err, perdure.ErrUnavailable) {
-		t.Errorf("the next page: %v", err)
+	gone := func(after, scan string) {
+		t.Helper()
+		if _, err := n.failover.ListUser(t.Context(), perdure.HashUser("u"), after, 2); !errors.Is(err, perdure.ErrListExpired) || errors.Is(err, perdure.ErrUnavailable) {
+			t.Errorf("the next page: %v", err)
+		}
+		if _, err := n.failover.Scan(t.Context(), perdure.ScanQuery{After: scan}); !errors.Is(err, perdure.ErrListExpired) || errors.Is(err, perdure.ErrUnavailable) {
+			t.Errorf("the next page of a scan: %v", err)
+		}
 	}
+	gone(page.Next, all.Next)
 	if page, err = n.failover.ListUser(t.Context(), perdure.HashUser("u"), "", 2); err != nil || len(page.Records) != 2 {
 		t.Fatal(page, err)
 	}
+	if all, err = n.failover.Scan(t.Context(), perdure.ScanQuery{Limit: 2}); err != nil || all.Next == "" {
+		t.Fatal(all, err)
+	}
+	first := page.Next
 	if page, err = n.failover.ListUser(t.Context(), perdure.HashUser("u"), page.Next, 2); err != nil || len(page.Records) != 1 {
 		t.Error(page, err)
 	}
+	n.cut.Store(false)
+	n.await(t, failover.Healthy)
+	gone(first, all.Next)
+}
+
+// snapped is a store that is cut off after the first page of a list.
+type snapped struct{ cable }
+
+func (s snapped) ListUser(ctx context.Context, user perdure.UserKey, after string, _ int) (perdure.Page, error) {
+	page, err := s.cable.ListUser(ctx, user, after, 2)
+	if page.Next != "" {
+		s.cut.Store(true)
+	}
+	return page, err
+}
+
+// TestAnOutageInTheMiddleOfAList: what goes through the pages itself begins anew, and
+// has each session once.
+func TestAnOutageInTheMiddleOfAList(t *testing.T) {
+	n := &node{cut: &atomic.Bool{}}
+	front := snapped{cable{newShared(t), n.cut}}
+	n.open(t, failover.Options{Mirror: failover.MirrorFull, Open: func(context.Context) (perdure.Backend, error) { return front, front.err() }})
+	for range 5 {
+		n.create(t, "u")
+	}
+	n.awaitWhole(t)
+	sessions, err := n.GetByUserID(t.Context(), "u")
+	if len(sessions) != 5 || err != nil {
+		t.Errorf("got %d of 5 sessions, %v", len(sessions), err)
+	}
+	if h := n.failover.Health(t.Context()); h.State != failover.Degraded {
+		t.Errorf("the list did not meet the outage: %s", h.State)
+	}
+}
+
+// TestManyOfWhichOneCannotBeAnswered: it is named, and the others are given.
+func TestManyOfWhichOneCannotBeAnswered(t *testing.T) {
+	shared := newShared(t)
+	n, other := newNode(t, shared, failover.Options{Mirror: failover.MirrorSeen}), newNode(t, shared, failover.Options{})
+	known, out, unknown := n.create(t, "u"), n.create(t, "u"), other.create(t, "u")
+	check := func(ids ...string) {
+		t.Helper()
+		sessions, missing, err := n.GetMany(t.Context(), ids)
+		unanswered, ok := errors.AsType[*perdure.UnansweredError](err)
+		if !ok || !errors.Is(err, perdure.ErrUnavailable) || !slices.Equal(unanswered.IDs, ids[2:3]) {
+			t.Fatalf("not answered: %v", err)
+		}
+		if len(sessions) != 1 || sessions[0].ID != known || !slices.Equal(missing, []string{ids[1]}) {
+			t.Errorf("beside it: %v, missing %v", sessions, missing)
+		}
+	}
+	n.cut.Store(true)
+	if ok, err := n.Delete(t.Context(), out); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	check(known, out, unknown)
+	if _, _, err := n.GetMany(t.Context(), []string{unknown}); !errors.Is(err, perdure.ErrUnavailable) {
+		t.Errorf("alone: %v", err)
+	}
+	n.cut.Store(false)
+	n.await(t, failover.Healthy)
+	n.want(t, false, out)
+	check(known, out, perdure.NewOutageID(3, time.Now())) // minted elsewhere, and not merged yet
 }
 
 // TestRevocationsComeFirst: before anybody is served by the front store again it

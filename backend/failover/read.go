@@ -79,7 +79,7 @@ func (b *Backend) loadSome(ctx context.Context, ids []string, st *status) ([]per
 				return nil, err
 			}
 			unreadable := bad.Set()
-			return loadEach(ids, func(i int) (perdure.Record, error) {
+			return loadEach(ctx, ids, errElsewhere, func(i int) (perdure.Record, error) {
 				if unreadable[ids[i]] {
 					return perdure.Record{}, cmp.Or(bad.Err, perdure.ErrFormat)
 				}
@@ -87,25 +87,29 @@ func (b *Backend) loadSome(ctx context.Context, ids []string, st *status) ([]per
 			})
 		},
 		offline: func(ctx context.Context, st *status) ([]perdure.Record, error) {
-			return loadEach(ids, func(i int) (perdure.Record, error) { return b.offlineGet(ctx, st, ids[i]) })
+			return loadEach(ctx, ids, perdure.ErrUnavailable, func(i int) (perdure.Record, error) { return b.offlineGet(ctx, st, ids[i]) })
 		},
 	})
 }
 
-// loadEach is Load, one by one.
-func loadEach(ids []string, load func(i int) (perdure.Record, error)) ([]perdure.Record, error) {
+// loadEach is Load, one by one. Those that end with the error unanswered stand in
+// nobody's way.
+func loadEach(ctx context.Context, ids []string, unanswered error, load func(i int) (perdure.Record, error)) ([]perdure.Record, error) {
 	records := make([]perdure.Record, len(ids))
+	var open perdure.UnansweredError
 	var bad perdure.UnreadableError
 	for i, id := range ids {
 		r, err := load(i)
 		switch {
 		case errors.Is(err, perdure.ErrFormat):
 			bad.Add(id, err)
+		case errors.Is(err, unanswered) && ctx.Err() == nil:
+			open.Add(id, err)
 		case err != nil:
 			return nil, err
 		default:
 			records[i] = r
 		}
 	}
-	return records, bad.OrNil()
+	return records, open.With(&bad, len(ids))
 }

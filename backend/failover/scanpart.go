@@ -52,7 +52,7 @@ func (b *Backend) scanPart(ctx context.Context, st *status, q perdure.ScanQuery,
 	if q.After != "" {
 		var ok bool
 		if at, ok = parsePart(q.After); !ok || at.from < q.From || at.from >= q.To || at.away != st.away.has(at.from) {
-			return page, b.elsewhere(st, "the list was begun before that changed: begin again")
+			return page, perdure.ErrListExpired
 		}
 	}
 	here := q

@@ -63,9 +63,15 @@ func openFile(dir string, lockWait time.Duration, strict bool) (*file, error) {
 	}
 	f := &file{path: filepath.Join(dir, fileName)}
 	err := f.guard(func() (err error) {
+		if err := f.make(lockWait); err != nil {
+			return err
+		}
 		f.db, err = openDB(f.path, lockWait, &f.handle, func(handle *os.File) error {
 			if err := lock(handle, lockWait); err != nil {
 				return err
+			}
+			if info, err := handle.Stat(); err == nil && info.Size() == 0 {
+				return f.damaged("it is empty")
 			}
 			if err := checkFile(handle, strict); err != nil && locksFirst {
 				return f.damaged(err)
@@ -82,6 +88,27 @@ func openFile(dir string, lockWait time.Duration, strict bool) (*file, error) {
 		return nil, f.openError(dir, err)
 	}
 	return f, nil
+}
+
+// make makes the file where there is none. It gets its name once it is whole: a file of
+// no bytes is never one that a start was about to make, but what is left of one.
+func (f *file) make(lockWait time.Duration) error {
+	if _, err := os.Stat(f.path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // whatever there is is opened, or refused
+	}
+	fresh := file{path: f.path + ".new"}
+	var err error
+	if fresh.db, err = openDB(fresh.path, lockWait, &fresh.handle, nil); err != nil {
+		return err
+	}
+	defer os.Remove(fresh.path)
+	if err := errors.Join(fresh.checkLayout(), fresh.db.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(fresh.path, f.path); err != nil && !errors.Is(err, fs.ErrExist) { // else another process came first
+		return err
+	}
+	return syncDir(filepath.Dir(f.path))
 }
 
 // openDB opens a database. The handle is what it has opened, also where it fails.

@@ -9,7 +9,7 @@ import (
 
 // address is what a URL says.
 type address struct {
-	hosts              []string // host:port
+	hosts              []string // host:port, or the path of a socket
 	username, password string
 	database           int
 	tls                bool
@@ -23,20 +23,22 @@ type address struct {
 // repeat nothing that could be part of a password. Package net/url does not take
 // several hosts.
 func parseURL(text string) (a address, err error) {
+	text = strings.TrimSpace(text) // files end with a line break
 	scheme, rest, ok := strings.Cut(text, "://")
 	switch {
 	case text == "":
 		return a, invalid("URL", "is missing; it looks like redis://user:password@host:6379/0")
-	case !ok || scheme != "redis" && scheme != "rediss":
-		return a, invalid("URL", "does not begin with redis:// or rediss://")
+	case !ok || !schemes[scheme]:
+		return a, invalid("URL", "does not begin with redis:// or rediss://, valkey:// or valkeys://, or unix://")
 	}
-	a.tls = scheme == "rediss"
+	a.tls = scheme == "rediss" || scheme == "valkeys"
 	rest, query, _ := strings.Cut(rest, "?")
 	authority, path, _ := strings.Cut(rest, "/")
 	if strings.Contains(path, "@") || strings.Contains(query, "@") && !strings.Contains(authority, "@") || strings.Contains(text, "#") {
 		return a, invalid("URL", "has a '/', '?' or '#' before an '@', or a '#'; in a user or password write them as %%2F, %%3F and %%23")
 	}
-	if err := a.parseQuery(query); err != nil {
+	socket := scheme == socketScheme
+	if err := a.parseQuery(query, socket); err != nil {
 		return a, err
 	}
 	hosts := authority
@@ -46,11 +48,33 @@ func parseURL(text string) (a address, err error) {
 			return a, err
 		}
 	}
+	if socket {
+		return a, a.parseSocket(hosts, path)
+	}
 	if err := a.parseHosts(hosts); err != nil {
 		return a, err
 	}
 	return a, a.parseDatabase(path)
 }
+
+const socketScheme = "unix"
+
+var schemes = map[string]bool{"redis": true, "rediss": true, "valkey": true, "valkeys": true, socketScheme: true}
+
+// parseSocket takes a path that began with a slash, which is gone.
+func (a *address) parseSocket(host, path string) error {
+	switch {
+	case host != "" || path == "":
+		return invalid("URL", "does not have the path of a socket after unix://, as in unix:///run/redis/redis.sock")
+	case a.master != "":
+		return invalid("URL", "has a master_name, and Sentinels are not reached by a socket")
+	}
+	a.hosts = []string{"/" + path}
+	return nil
+}
+
+// isSocket reports whether a host is the path of a socket.
+func isSocket(host string) bool { return strings.HasPrefix(host, "/") }
 
 func (a *address) parseUser(user string) (err error) {
 	name, password, _ := strings.Cut(user, ":")
@@ -59,9 +83,6 @@ func (a *address) parseUser(user string) (err error) {
 	}
 	if err != nil {
 		return invalid("URL", "has a '%%' in its user or password that two hex digits do not follow; write it as %%25")
-	}
-	if a.username != "" && a.password == "" {
-		return invalid("URL", "names a user without a password; write :password@ for a password without a user")
 	}
 	return nil
 }
@@ -97,10 +118,16 @@ func (a *address) parseDatabase(path string) (err error) {
 	return nil
 }
 
-func (a *address) parseQuery(query string) error {
+func (a *address) parseQuery(query string, socket bool) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return invalid("URL", "has parameters that cannot be read; a '%%' is written as %%25")
+	}
+	if db := values.Get("db"); socket && db != "" {
+		values.Del("db")
+		if err := a.parseDatabase(db); err != nil {
+			return err
+		}
 	}
 	for name, value := range values {
 		field := map[string]*string{
@@ -108,7 +135,7 @@ func (a *address) parseQuery(query string) error {
 			"sentinel_username": &a.sentinelUsername, "sentinel_password": &a.sentinelPassword,
 		}[name]
 		if field == nil || len(value) != 1 || value[0] == "" {
-			return invalid("URL", "has an unknown, empty or repeated parameter; there are master_name, prefix, sentinel_username and sentinel_password")
+			return invalid("URL", "has an unknown, empty or repeated parameter; there are master_name, prefix, sentinel_username and sentinel_password, and of unix:// db")
 		}
 		*field = value[0]
 	}

@@ -3,11 +3,14 @@ package redis
 import (
 	"errors"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/internal/redistest"
 )
 
 func TestURLs(t *testing.T) {
@@ -25,6 +28,14 @@ func TestURLs(t *testing.T) {
 		"redis://a?prefix=x%3A&master_name=m":      {hosts: []string{"a:26379"}, prefix: "x:", master: "m"},
 		"redis://a?master_name=m&sentinel_username=u&sentinel_password=p": {
 			hosts: []string{"a:26379"}, master: "m", sentinelUsername: "u", sentinelPassword: "p"},
+		"redis://u@h":                   {hosts: []string{"h:6379"}, username: "u"},
+		"redis://u:@h":                  {hosts: []string{"h:6379"}, username: "u"},
+		"valkey://:p@h":                 {hosts: []string{"h:6379"}, password: "p"},
+		"valkeys://h/1":                 {hosts: []string{"h:6379"}, tls: true, database: 1},
+		" redis://h/1\r\n":              {hosts: []string{"h:6379"}, database: 1},
+		"unix:///run/redis.sock":        {hosts: []string{"/run/redis.sock"}},
+		"unix://u:p@/run/r.sock?db=2":   {hosts: []string{"/run/r.sock"}, username: "u", password: "p", database: 2},
+		"unix:///r.sock?prefix=x:&db=0": {hosts: []string{"/r.sock"}, prefix: "x:"},
 	} {
 		if got, err := parseURL(text); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s is read as\n     %+v, %v\nwant %+v", text, got, err, want)
@@ -49,13 +60,18 @@ func TestWrongURLs(t *testing.T) {
 		"redis://h/01":                         "database",
 		"redis://h/-1":                         "database",
 		"redis://a,b/1":                        "master_name",
-		"redis://u@h":                          "without a password",
+		"redis://h\nredis://i":                 "host:port",
+		"unix://":                              "path",
+		"unix://h/run/redis.sock":              "path",
+		"unix:///r.sock?db=x":                  "database",
+		"unix:///r.sock?db=-1":                 "database",
+		"unix:///r.sock?master_name=m":         "master_name",
 		"redis://:hunter2/2@h":                 "%2F",
 		"redis://:hunter2?2@h":                 "%2F",
 		"redis://:hunter2#2@h":                 "%2F",
 		"redis://:hunter2%@h":                  "%25",
 		"redis://:hunter2%zz@h":                "%25",
-		"redis://h?db=1":                       "parameter",
+		"redis://h?db=1":                       "unix",
 		"redis://h?prefix=a&prefix=b":          "parameter",
 		"redis://h?sentinel_password=hunter2%": "%25",
 	} {
@@ -95,7 +111,7 @@ func TestWrongOptions(t *testing.T) {
 // means the same when it is written again.
 func FuzzURL(f *testing.F) {
 	for _, text := range []string{
-		"redis://u:p%40@a:1,[::1]:2/0?master_name=m", "rediss://:x@h/15?prefix=p", "redis://h", "redis://a:b:c@d@e", "redis://%00", "redis://h?%",
+		"redis://u:p%40@a:1,[::1]:2/0?master_name=m", "rediss://:x@h/15?prefix=p", "redis://h", "redis://a:b:c@d@e", "redis://%00", "redis://h?%", "unix://u:p@/run/r.sock?db=2", "valkeys://u@h",
 	} {
 		f.Add(text, "secret")
 	}
@@ -121,4 +137,25 @@ func FuzzURL(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestWaysToWriteAnAddress: each of them leads to the server.
+func TestWaysToWriteAnAddress(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "redis.sock")
+	server := redistest.Start(t, redistest.Options{Config: []string{"unixsocket " + socket, "user ann on nopass ~* &* +@all"}})
+	for _, url := range []string{
+		"unix://" + socket, "unix://ann@" + socket + "?db=1", "redis://ann@" + server.Addr(), "valkey://" + server.Addr() + "\n",
+	} {
+		b, err := Open(t.Context(), Options{URL: url, Timeout: time.Minute})
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		if err := b.Ping(t.Context()); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

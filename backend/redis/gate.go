@@ -39,10 +39,14 @@ func (g *gate) dial(ctx context.Context, address string, dialer *net.Dialer, sec
 	if g.spaced && !pause(ctx, g.turn(address)) {
 		return nil, ctx.Err()
 	}
+	network := "tcp"
+	if isSocket(address) {
+		network = "unix"
+	}
 	if secure != nil {
-		conn, err = (&tls.Dialer{NetDialer: dialer, Config: secure}).DialContext(ctx, "tcp", address)
+		conn, err = (&tls.Dialer{NetDialer: dialer, Config: secure}).DialContext(ctx, network, address)
 	} else {
-		conn, err = dialer.DialContext(ctx, "tcp", address)
+		conn, err = dialer.DialContext(ctx, network, address)
 	}
 	if err != nil {
 		return nil, err

@@ -19,7 +19,10 @@ func StoreName(rawURL, prefix string) (string, error) {
 		prefix = a.prefix
 	}
 	hosts := slices.Compact(slices.Sorted(slices.Values(a.hosts)))
-	name := strings.ToLower(strings.Join(hosts, ","))
+	name := strings.Join(hosts, ",")
+	if !isSocket(name) {
+		name = strings.ToLower(name)
+	}
 	if a.master != "" {
 		name += fmt.Sprintf(" master %q", a.master)
 	}

@@ -18,7 +18,9 @@ type Options struct {
 	//	rediss://host                                        the same over TLS
 	//	redis://host1,host2,host3                            a Cluster
 	//	redis://host1,host2,host3/0?master_name=mymaster     the master that Sentinels watch
+	//	unix:///run/redis/redis.sock?db=0                    a server's socket
 	//
+	// valkey:// and valkeys:// are redis:// and rediss://.
 	// User and password are percent-encoded, and may be missing. The port
 	// defaults to 6379, that of a Sentinel to 26379. A prefix parameter sets
 	// Prefix, and sentinel_username and sentinel_password log in to Sentinels.

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ var kinds = [...]struct {
 	{"skew", perdure.ErrSkew},
 	{"format", perdure.ErrFormat},
 	{"feed_gap", perdure.ErrFeedGap},
+	{"list_expired", perdure.ErrListExpired},
 	{"unavailable", perdure.ErrUnavailable},
 }
 
@@ -42,10 +44,16 @@ func pass(err error) *perdurev1.Failure {
 	if wrong, ok := errors.AsType[*perdure.InvalidError](err); ok {
 		f.Field, f.Text = text(wrong.Field), text(wrong.Problem)
 	}
-	if bad, _ := perdure.AsUnreadable(err); bad != nil {
-		f.Unreadable, f.Text = bytesOf(bad.IDs), ""
-		if bad.Err != nil {
-			f.Text = text(bad.Err.Error())
+	unanswered, bad, _ := perdure.AsUnanswered(err)
+	if unanswered != nil {
+		f.Unanswered, f.Text = bytesOf(unanswered.IDs), text(cmp.Or(unanswered.Err, perdure.ErrUnavailable).Error())
+	}
+	if bad != nil {
+		if f.Unreadable = bytesOf(bad.IDs); unanswered == nil {
+			f.Text = ""
+			if bad.Err != nil {
+				f.Text = text(bad.Err.Error())
+			}
 		}
 	}
 	return f
@@ -71,6 +79,13 @@ func received(f *perdurev1.Failure) error {
 	err := &failed{text: f.GetText(), kinds: []error{kind}}
 	if kind == context.DeadlineExceeded {
 		err.kinds = append(err.kinds, perdure.ErrUnavailable)
+	}
+	if ids := f.GetUnanswered(); len(ids) > 0 {
+		open := &perdure.UnansweredError{IDs: textsOf(ids), Err: err}
+		if bad := textsOf(f.GetUnreadable()); len(bad) > 0 {
+			open.Unreadable = &perdure.UnreadableError{IDs: bad}
+		}
+		return open
 	}
 	if ids := f.GetUnreadable(); len(ids) > 0 {
 		bad := &perdure.UnreadableError{IDs: textsOf(ids)}

@@ -42,18 +42,23 @@ func (s service) Load(ctx context.Context, q *perdurev1.LoadRequest) (*perdurev1
 	}
 	ids := textsOf(q.GetIds())
 	records, err := s.backend.Load(ctx, ids)
-	bad, err := perdure.AsUnreadable(err)
+	open, bad, err := perdure.AsUnanswered(err)
 	if err != nil {
 		return &perdurev1.LoadResponse{Failure: pass(err)}, nil
 	}
-	fit, named := fitting(records), bad.Set()
+	fit := fitting(records)
+	unansweredSet, unreadableSet := open.Set(), bad.Set()
+	var unanswered perdure.UnansweredError
 	var unreadable perdure.UnreadableError
 	for _, id := range ids[:fit] {
-		if named[id] {
+		if unansweredSet[id] {
+			unanswered.Add(id, open.Err)
+		}
+		if unreadableSet[id] {
 			unreadable.Add(id, bad.Err)
 		}
 	}
-	return &perdurev1.LoadResponse{Records: packRecords(records[:fit]), Failure: pass(unreadable.OrNil())}, nil
+	return &perdurev1.LoadResponse{Records: packRecords(records[:fit]), Failure: pass(unanswered.With(&unreadable, 0))}, nil
 }
 
 // fitting is how many of the records fit into a message: one at least.

@@ -119,11 +119,13 @@ const atOnce = 500
 // Load takes one call for each 500 records, or more where they are large.
 func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, error) {
 	records := make([]perdure.Record, 0, len(ids))
+	var open perdure.UnansweredError
 	var bad perdure.UnreadableError
+	asked := len(ids)
 	for first := true; first || len(ids) > 0; first = false {
 		some := ids[:min(len(ids), atOnce)]
 		r, err := ask(ctx, b, b.timeout, b.client.Load, &perdurev1.LoadRequest{Ids: bytesOf(some)})
-		unreadable, err := perdure.AsUnreadable(err)
+		unanswered, unreadable, err := perdure.AsUnanswered(err)
 		if err != nil {
 			return nil, err
 		}
@@ -132,6 +134,11 @@ func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, err
 			return nil, b.garbled()
 		}
 		ids = ids[len(found):]
+		if unanswered != nil {
+			for _, id := range unanswered.IDs {
+				open.Add(id, unanswered.Err)
+			}
+		}
 		if unreadable != nil {
 			for _, id := range unreadable.IDs {
 				bad.Add(id, unreadable.Err)
@@ -145,7 +152,7 @@ func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, err
 			records = append(records, record)
 		}
 	}
-	return records, bad.OrNil()
+	return records, open.With(&bad, asked)
 }
 
 // garbled is the error for a reply that does not fit its request.

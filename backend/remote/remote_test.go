@@ -3,6 +3,7 @@ package remote_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -252,6 +253,7 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	for name, err := range map[string]error{
 		"full": perdure.ErrFull, "skew": perdure.ErrSkew, "gap": perdure.ErrFeedGap, "format": perdure.ErrFormat, "unavailable": perdure.ErrUnavailable,
 		"late":      context.DeadlineExceeded,
+		"expired":   perdure.ErrListExpired,
 		"invalid":   &perdure.InvalidError{Field: "f\xff", Problem: "p\xff"},
 		"no reason": &perdure.UnreadableError{IDs: []string{"a\xff"}},
 		"reason":    &perdure.UnreadableError{IDs: []string{"a"}, Err: errors.New("cut short")},
@@ -277,13 +279,37 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	}
 }
 
-// failing is a store whose Ping fails.
+// TestManyOfWhichSomeAreNotAnswered: they travel by name, and are neither absent nor
+// unreadable.
+func TestManyOfWhichSomeAreNotAnswered(t *testing.T) {
+	why := fmt.Errorf("%w: an outage", perdure.ErrUnavailable)
+	open := perdure.UnansweredError{}
+	open.Add("a\xff", why)
+	b := behind(t, failing{inMemory(t), open.With(&perdure.UnreadableError{IDs: []string{"b"}}, 3)}, 0)
+	records, err := b.Load(t.Context(), []string{"a\xff", "b", "c"})
+	got, bad, rest := perdure.AsUnanswered(err)
+	if len(records) != 3 || rest != nil || got == nil || got.IDs[0] != "a\xff" || bad == nil || bad.IDs[0] != "b" {
+		t.Fatalf("%d records, %#v", len(records), err)
+	}
+	if wrong, _ := perdure.AsUnreadable(err); wrong != nil || !strings.Contains(err.Error(), "an outage") {
+		t.Errorf("%v is taken for no more than unreadable", err)
+	}
+	if _, err := b.Load(t.Context(), []string{"a\xff"}); !errors.Is(err, perdure.ErrUnavailable) {
+		t.Errorf("of that alone: %v", err)
+	}
+}
+
+// failing is a store whose Ping and Load fail.
 type failing struct {
 	perdure.Backend
 	err error
 }
 
 func (f failing) Ping(context.Context) error { return f.err }
+
+func (f failing) Load(_ context.Context, ids []string) ([]perdure.Record, error) {
+	return make([]perdure.Record, len(ids)), f.err
+}
 
 // TestWhatIsHeld: of a store that cannot list all, the daemon gives what there is, and
 // says so; it passes on that a version was demanded.

@@ -26,6 +26,7 @@ func (f *address) String() string { return f.typed }
 func (f *address) Type() string { return "string" }
 
 func (f *address) Set(typed string) (err error) {
+	typed = strings.TrimSpace(typed)
 	f.typed, *f.target = typed, typed
 	if file, ok := strings.CutPrefix(typed, "@"); ok {
 		*f.target, err = firstLine(file)
@@ -40,7 +41,7 @@ func firstLine(file string) (string, error) {
 		return "", err
 	}
 	line, _, _ := strings.Cut(string(content), "\n")
-	if line = strings.TrimSuffix(line, "\r"); line == "" {
+	if line = strings.TrimSpace(line); line == "" {
 		return "", fmt.Errorf("the first line of %s is empty", file)
 	}
 	return line, nil

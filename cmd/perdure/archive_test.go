@@ -263,3 +263,22 @@ func TestBackupInterrupted(t *testing.T) {
 		t.Errorf("%v, %v", entries, err)
 	}
 }
+
+// TestADryRunIntoANewStore counts what a restore would do, and makes no store.
+func TestADryRunIntoANewStore(t *testing.T) {
+	server, ids, _ := stocked(t)
+	dir := filepath.Join(t.TempDir(), "new")
+	file := filepath.Join(t.TempDir(), "sessions")
+	if r := cli(t, nil, "backup", "--store", server.URL()+"\n", "--out", file); r.code != exitOK { // as an address from a file often is
+		t.Fatal(r)
+	}
+	for range 2 {
+		r := cli(t, nil, "restore", "--dry-run", "--json", "--store", "file:"+dir+"\n", "--in", file)
+		if r.code != exitOK || !strings.Contains(r.stdout, fmt.Sprintf(`"restored":%d`, len(ids))) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("it has made the store: %v", err)
+	}
+}

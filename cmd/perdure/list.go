@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
+	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/internal/printable"
 )
 
@@ -23,7 +25,8 @@ whatever the number. With --json, one session a line. Sessions that cannot be re
 are named on stderr; the exit code is then 3.
 
 In an outage a daemon lists all sessions if it holds them all, and else none. With
---allow-incomplete it lists those that it holds; the exit code is then 3.`,
+--allow-incomplete it lists those that it holds; the exit code is then 3. So it is of
+a list that an outage cut short by beginning or ending: list again.`,
 		Example: `  perdure list --user ada
   perdure list --json --store redis://127.0.0.1:6379 | jq -r .userId | sort | uniq -c`,
 		Args: cobra.NoArgs,
@@ -41,11 +44,23 @@ In an outage a daemon lists all sessions if it holds them all, and else none. Wi
 	return c
 }
 
+// listExpired reports whether a list has to begin anew.
+func listExpired(err error) bool {
+	return err != nil && (errors.Is(err, perdure.ErrListExpired) || connect.CodeOf(err) == connect.CodeOutOfRange)
+}
+
 func (a *app) listAll(ctx context.Context, s sessions, user string, partial bool) error {
 	table := a.newTable("ID", "USER", "USERNAME", "ROLES", "CREATED", "EXPIRES", "LAST ACCESS")
 	n, unreadable, incomplete := 0, 0, false
 	for token := ""; ; {
 		page, err := s.list(ctx, user, token, partial)
+		if listExpired(err) && n == 0 && token != "" {
+			token = "" // nothing was printed: it begins anew
+			continue
+		}
+		if listExpired(err) {
+			return partialError{fmt.Errorf("the list broke off after %d sessions, since the session store went away or came back meanwhile; list again", n)}
+		}
 		if err != nil {
 			return err
 		}

@@ -39,6 +39,41 @@ func (a *app) useStore(c *cobra.Command, mayMake bool, do func(context.Context, 
 	return do(c.Context(), i)
 }
 
+// wouldBeNew reports whether the store is one that opening it would make.
+func (a *app) wouldBeNew() bool {
+	address := a.address
+	if address == "" {
+		config, _, err := a.config()
+		if err != nil {
+			return false
+		}
+		if address, err = config.Address(); err != nil {
+			return false
+		}
+	}
+	return errors.Is(mustExist(address), fs.ErrNotExist)
+}
+
+// useEmpty is useStore of an empty store, in the place of one that is not there yet and
+// is not to be made.
+func (a *app) useEmpty(c *cobra.Command, _ bool, do func(context.Context, *factory.Instance) error) (err error) {
+	config, _, err := a.config()
+	if err != nil {
+		return err
+	}
+	config.SweepInterval = -1
+	i, err := factory.OpenAddress(c.Context(), "memory:", config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := i.Close(); err == nil {
+			err = closing
+		}
+	}()
+	return do(c.Context(), i)
+}
+
 // held reports whether opening a store may have failed because another process
 // has it.
 func (a *app) held(err error) bool {
@@ -96,10 +131,19 @@ func mustExist(address string) error {
 		return nil
 	}
 	if _, err := os.Stat(filepath.Join(dir, "perdure.db")); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no store in %s; give another --store, or set PERDURE_DATA_DIR or REDIS_URL as the daemon has them", dir)
+		return noStore{dir}
 	}
 	return nil
 }
+
+// noStore is the error of mustExist.
+type noStore struct{ dir string }
+
+func (e noStore) Error() string {
+	return fmt.Sprintf("there is no store in %s; give another --store, or set PERDURE_DATA_DIR or REDIS_URL as the daemon has them", e.dir)
+}
+
+func (noStore) Is(target error) bool { return target == fs.ErrNotExist }
 
 // askDaemon is the command line that asks a daemon instead.
 func askDaemon(c *cobra.Command, args []string, listen string) string {

@@ -66,7 +66,11 @@ func (a *app) bringBack(c *cobra.Command, o *opening, options archive.RestoreOpt
 			}
 			return err
 		}
-		return a.useStore(c, !options.DryRun, func(ctx context.Context, i *factory.Instance) error {
+		use := a.useStore
+		if options.DryRun && a.wouldBeNew() {
+			use = a.useEmpty
+		}
+		return use(c, !options.DryRun, func(ctx context.Context, i *factory.Instance) error {
 			done, err := f.Restore(ctx, &perdure.Merger{Backend: i.Backend(), Clock: perdure.NewClock(perdure.TimeOf(i.Backend(), nil))}, options)
 			if end(); err != nil {
 				return fmt.Errorf("%w\n%s sessions were restored before that; run it again: that is safe", err, humanize.Comma(done.Restored))

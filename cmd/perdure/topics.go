@@ -42,7 +42,8 @@ const storesText = `The address of a store, for --store, --from and --to:
                          Redis or Valkey; commas between the hosts of a Cluster,
                          ?master_name= for Sentinel, ?prefix= for another key
                          prefix than REDIS_KEY_PREFIX
-  rediss://…             the same with TLS
+  rediss://…             the same with TLS; valkey:// and valkeys:// are the same two
+  unix:///path?db=0      Redis or Valkey behind a socket
   file:<data directory>  the embedded store. While a daemon holds it, the verbs go
                          through that daemon's admin port, PERDURE_ADMIN_LISTEN
   http://host:port       a running daemon: its admin port, whatever its store is;

@@ -148,7 +148,7 @@ func (j *judge) hear(e *Event) {
 	notFound := errors.Is(e.err, perdure.ErrNotFound)
 	switch {
 	case op == ListUser || op == ListAll || op == GetMany:
-		if e.err == nil {
+		if _, some := errors.AsType[*perdure.UnansweredError](e.err); some || e.err == nil {
 			j.hearList(e)
 		}
 	case op == RevokeUser, op == Sweep, op == Create, op == CreateID, op == Copy, op == MergeCopy:

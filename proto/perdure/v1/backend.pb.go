@@ -32,6 +32,7 @@ type Failure struct {
 	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	Field         string                 `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`           // of what is invalid
 	Unreadable    [][]byte               `protobuf:"bytes,4,rep,name=unreadable,proto3" json:"unreadable,omitempty"` // the ids of an UnreadableError
+	Unanswered    [][]byte               `protobuf:"bytes,5,rep,name=unanswered,proto3" json:"unanswered,omitempty"` // the ids of an UnansweredError
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -90,6 +91,13 @@ func (x *Failure) GetField() string {
 func (x *Failure) GetUnreadable() [][]byte {
 	if x != nil {
 		return x.Unreadable
+	}
+	return nil
+}
+
+func (x *Failure) GetUnanswered() [][]byte {
+	if x != nil {
+		return x.Unanswered
 	}
 	return nil
 }
@@ -1666,14 +1674,17 @@ var File_perdure_v1_backend_proto protoreflect.FileDescriptor
 const file_perdure_v1_backend_proto_rawDesc = "" +
 	"\n" +
 	"\x18perdure/v1/backend.proto\x12\n" +
-	"perdure.v1\"g\n" +
+	"perdure.v1\"\x87\x01\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x14\n" +
 	"\x05field\x18\x03 \x01(\tR\x05field\x12\x1e\n" +
 	"\n" +
 	"unreadable\x18\x04 \x03(\fR\n" +
-	"unreadable\"7\n" +
+	"unreadable\x12\x1e\n" +
+	"\n" +
+	"unanswered\x18\x05 \x03(\fR\n" +
+	"unanswered\"7\n" +
 	"\rRecordVersion\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x04R\x04time\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\"N\n" +

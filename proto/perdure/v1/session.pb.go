@@ -14,13 +14,15 @@
 //
 // Errors come with a code and a text that says what to do:
 //
-//   not_found           no live session has this id
+//   not_found           no live session has this id; with a SessionRotated as its
+//                       detail where the session was given another
 //   invalid_argument    the request breaks a rule; the text names the field
 //   aborted             the session no longer has the version expected
 //   already_exists      the id of a new session is taken
 //   resource_exhausted  the store is full, or the request is too large
 //   permission_denied   the caller may not do this
-//   out_of_range        the change feed no longer reaches back to the cursor
+//   out_of_range        the change feed no longer reaches back to the cursor, or the
+//                       list cannot go on after the page token: begin it anew
 //   unavailable         the store cannot answer now. This says nothing about the
 //                       session: log nobody out because of it, and try again
 //   deadline_exceeded   the caller's deadline passed; a write may have been made
@@ -472,7 +474,10 @@ type BatchGetSessionsResponse struct {
 	// The ids that no live session has.
 	NotFound []string `protobuf:"bytes,2,rep,name=not_found,json=notFound,proto3" json:"not_found,omitempty"`
 	// The ids of those that are stored and cannot be read: each may live.
-	Unreadable    []string `protobuf:"bytes,3,rep,name=unreadable,proto3" json:"unreadable,omitempty"`
+	Unreadable []string `protobuf:"bytes,3,rep,name=unreadable,proto3" json:"unreadable,omitempty"`
+	// The ids of those that cannot be answered now, as in an outage: each may live.
+	// Ask again. Where that is so of all ids, the call ends with unavailable.
+	Unavailable   []string `protobuf:"bytes,4,rep,name=unavailable,proto3" json:"unavailable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -524,6 +529,13 @@ func (x *BatchGetSessionsResponse) GetNotFound() []string {
 func (x *BatchGetSessionsResponse) GetUnreadable() []string {
 	if x != nil {
 		return x.Unreadable
+	}
+	return nil
+}
+
+func (x *BatchGetSessionsResponse) GetUnavailable() []string {
+	if x != nil {
+		return x.Unavailable
 	}
 	return nil
 }
@@ -872,7 +884,7 @@ type ListSessionsRequest struct {
 	// About how many sessions a page holds: 1 to 1000. Defaults to 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before; empty for the first. It stays good
-	// over a restart of the server.
+	// over a restart of the server. See ListSessions for when it does not.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Where the list cannot be whole, as in an outage of the store, give what is
 	// there, with incomplete set. Defaults to false: the call ends with unavailable.
@@ -1165,7 +1177,9 @@ type ValidateSessionResponse struct {
 	// Whether the session is live.
 	Valid bool `protobuf:"varint,1,opt,name=valid,proto3" json:"valid,omitempty"`
 	// The session where it is live; left out where it is not.
-	Session       *Session `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	Session *Session `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	// Where the session was refreshed and so has another id: see SessionRotated.
+	RotatedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=rotated_at,json=rotatedAt,proto3" json:"rotated_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1210,6 +1224,13 @@ func (x *ValidateSessionResponse) GetValid() bool {
 func (x *ValidateSessionResponse) GetSession() *Session {
 	if x != nil {
 		return x.Session
+	}
+	return nil
+}
+
+func (x *ValidateSessionResponse) GetRotatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RotatedAt
 	}
 	return nil
 }
@@ -1501,6 +1522,54 @@ func (x *Change) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// SessionRotated is the detail of a not_found error about a session that has
+// another id, since it was refreshed. It says neither which, nor whether the
+// session has ended under that since.
+type SessionRotated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was refreshed: a client gives a session up if that is long ago.
+	RotatedAt     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=rotated_at,json=rotatedAt,proto3" json:"rotated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionRotated) Reset() {
+	*x = SessionRotated{}
+	mi := &file_perdure_v1_session_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionRotated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionRotated) ProtoMessage() {}
+
+func (x *SessionRotated) ProtoReflect() protoreflect.Message {
+	mi := &file_perdure_v1_session_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionRotated.ProtoReflect.Descriptor instead.
+func (*SessionRotated) Descriptor() ([]byte, []int) {
+	return file_perdure_v1_session_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SessionRotated) GetRotatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RotatedAt
+	}
+	return nil
+}
+
 // FeedGap is the detail of an out_of_range error of WatchSessions: changes were
 // missed for good.
 type FeedGap struct {
@@ -1513,7 +1582,7 @@ type FeedGap struct {
 
 func (x *FeedGap) Reset() {
 	*x = FeedGap{}
-	mi := &file_perdure_v1_session_proto_msgTypes[24]
+	mi := &file_perdure_v1_session_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1525,7 +1594,7 @@ func (x *FeedGap) String() string {
 func (*FeedGap) ProtoMessage() {}
 
 func (x *FeedGap) ProtoReflect() protoreflect.Message {
-	mi := &file_perdure_v1_session_proto_msgTypes[24]
+	mi := &file_perdure_v1_session_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1607,7 @@ func (x *FeedGap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedGap.ProtoReflect.Descriptor instead.
 func (*FeedGap) Descriptor() ([]byte, []int) {
-	return file_perdure_v1_session_proto_rawDescGZIP(), []int{24}
+	return file_perdure_v1_session_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *FeedGap) GetCursor() string {
@@ -1586,13 +1655,14 @@ const file_perdure_v1_session_proto_rawDesc = "" +
 	"\x12GetSessionResponse\x12-\n" +
 	"\asession\x18\x01 \x01(\v2\x13.perdure.v1.SessionR\asession\"+\n" +
 	"\x17BatchGetSessionsRequest\x12\x10\n" +
-	"\x03ids\x18\x01 \x03(\tR\x03ids\"\x88\x01\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids\"\xaa\x01\n" +
 	"\x18BatchGetSessionsResponse\x12/\n" +
 	"\bsessions\x18\x01 \x03(\v2\x13.perdure.v1.SessionR\bsessions\x12\x1b\n" +
 	"\tnot_found\x18\x02 \x03(\tR\bnotFound\x12\x1e\n" +
 	"\n" +
 	"unreadable\x18\x03 \x03(\tR\n" +
-	"unreadable\"\xe0\x02\n" +
+	"unreadable\x12 \n" +
+	"\vunavailable\x18\x04 \x03(\tR\vunavailable\"\xe0\x02\n" +
 	"\x14UpdateSessionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\busername\x18\x02 \x01(\tH\x00R\busername\x88\x01\x01\x120\n" +
@@ -1636,10 +1706,12 @@ const file_perdure_v1_session_proto_rawDesc = "" +
 	"\x1aRevokeUserSessionsResponse\x12\x18\n" +
 	"\arevoked\x18\x01 \x01(\x05R\arevoked\"(\n" +
 	"\x16ValidateSessionRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"^\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x99\x01\n" +
 	"\x17ValidateSessionResponse\x12\x14\n" +
 	"\x05valid\x18\x01 \x01(\bR\x05valid\x12-\n" +
-	"\asession\x18\x02 \x01(\v2\x13.perdure.v1.SessionR\asession\"]\n" +
+	"\asession\x18\x02 \x01(\v2\x13.perdure.v1.SessionR\asession\x129\n" +
+	"\n" +
+	"rotated_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\trotatedAt\"]\n" +
 	"\x15RefreshSessionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12$\n" +
 	"\vttl_seconds\x18\x02 \x01(\x03H\x00R\n" +
@@ -1657,7 +1729,10 @@ const file_perdure_v1_session_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12*\n" +
-	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"!\n" +
+	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"K\n" +
+	"\x0eSessionRotated\x129\n" +
+	"\n" +
+	"rotated_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\trotatedAt\"!\n" +
 	"\aFeedGap\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor2\xd6\a\n" +
 	"\x0eSessionService\x12T\n" +
@@ -1686,7 +1761,7 @@ func file_perdure_v1_session_proto_rawDescGZIP() []byte {
 	return file_perdure_v1_session_proto_rawDescData
 }
 
-var file_perdure_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_perdure_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_perdure_v1_session_proto_goTypes = []any{
 	(*Session)(nil),                    // 0: perdure.v1.Session
 	(*CreateSessionRequest)(nil),       // 1: perdure.v1.CreateSessionRequest
@@ -1712,57 +1787,60 @@ var file_perdure_v1_session_proto_goTypes = []any{
 	(*WatchSessionsRequest)(nil),       // 21: perdure.v1.WatchSessionsRequest
 	(*WatchSessionsResponse)(nil),      // 22: perdure.v1.WatchSessionsResponse
 	(*Change)(nil),                     // 23: perdure.v1.Change
-	(*FeedGap)(nil),                    // 24: perdure.v1.FeedGap
-	(*structpb.Struct)(nil),            // 25: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
-	(*structpb.ListValue)(nil),         // 27: google.protobuf.ListValue
+	(*SessionRotated)(nil),             // 24: perdure.v1.SessionRotated
+	(*FeedGap)(nil),                    // 25: perdure.v1.FeedGap
+	(*structpb.Struct)(nil),            // 26: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),      // 27: google.protobuf.Timestamp
+	(*structpb.ListValue)(nil),         // 28: google.protobuf.ListValue
 }
 var file_perdure_v1_session_proto_depIdxs = []int32{
-	25, // 0: perdure.v1.Session.metadata:type_name -> google.protobuf.Struct
-	26, // 1: perdure.v1.Session.created_at:type_name -> google.protobuf.Timestamp
-	26, // 2: perdure.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 3: perdure.v1.Session.last_accessed_at:type_name -> google.protobuf.Timestamp
-	25, // 4: perdure.v1.CreateSessionRequest.metadata:type_name -> google.protobuf.Struct
-	26, // 5: perdure.v1.CreateSessionRequest.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 0: perdure.v1.Session.metadata:type_name -> google.protobuf.Struct
+	27, // 1: perdure.v1.Session.created_at:type_name -> google.protobuf.Timestamp
+	27, // 2: perdure.v1.Session.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 3: perdure.v1.Session.last_accessed_at:type_name -> google.protobuf.Timestamp
+	26, // 4: perdure.v1.CreateSessionRequest.metadata:type_name -> google.protobuf.Struct
+	27, // 5: perdure.v1.CreateSessionRequest.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 6: perdure.v1.CreateSessionResponse.session:type_name -> perdure.v1.Session
 	0,  // 7: perdure.v1.GetSessionResponse.session:type_name -> perdure.v1.Session
 	0,  // 8: perdure.v1.BatchGetSessionsResponse.sessions:type_name -> perdure.v1.Session
-	27, // 9: perdure.v1.UpdateSessionRequest.roles:type_name -> google.protobuf.ListValue
-	25, // 10: perdure.v1.UpdateSessionRequest.metadata:type_name -> google.protobuf.Struct
-	26, // 11: perdure.v1.UpdateSessionRequest.expires_at:type_name -> google.protobuf.Timestamp
+	28, // 9: perdure.v1.UpdateSessionRequest.roles:type_name -> google.protobuf.ListValue
+	26, // 10: perdure.v1.UpdateSessionRequest.metadata:type_name -> google.protobuf.Struct
+	27, // 11: perdure.v1.UpdateSessionRequest.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 12: perdure.v1.UpdateSessionResponse.session:type_name -> perdure.v1.Session
 	0,  // 13: perdure.v1.ListSessionsResponse.sessions:type_name -> perdure.v1.Session
 	0,  // 14: perdure.v1.ValidateSessionResponse.session:type_name -> perdure.v1.Session
-	0,  // 15: perdure.v1.RefreshSessionResponse.session:type_name -> perdure.v1.Session
-	23, // 16: perdure.v1.WatchSessionsResponse.changes:type_name -> perdure.v1.Change
-	26, // 17: perdure.v1.Change.at:type_name -> google.protobuf.Timestamp
-	1,  // 18: perdure.v1.SessionService.CreateSession:input_type -> perdure.v1.CreateSessionRequest
-	3,  // 19: perdure.v1.SessionService.GetSession:input_type -> perdure.v1.GetSessionRequest
-	5,  // 20: perdure.v1.SessionService.BatchGetSessions:input_type -> perdure.v1.BatchGetSessionsRequest
-	7,  // 21: perdure.v1.SessionService.UpdateSession:input_type -> perdure.v1.UpdateSessionRequest
-	9,  // 22: perdure.v1.SessionService.TouchSession:input_type -> perdure.v1.TouchSessionRequest
-	11, // 23: perdure.v1.SessionService.DeleteSession:input_type -> perdure.v1.DeleteSessionRequest
-	13, // 24: perdure.v1.SessionService.ListSessions:input_type -> perdure.v1.ListSessionsRequest
-	15, // 25: perdure.v1.SessionService.RevokeUserSessions:input_type -> perdure.v1.RevokeUserSessionsRequest
-	17, // 26: perdure.v1.SessionService.ValidateSession:input_type -> perdure.v1.ValidateSessionRequest
-	19, // 27: perdure.v1.SessionService.RefreshSession:input_type -> perdure.v1.RefreshSessionRequest
-	21, // 28: perdure.v1.SessionService.WatchSessions:input_type -> perdure.v1.WatchSessionsRequest
-	2,  // 29: perdure.v1.SessionService.CreateSession:output_type -> perdure.v1.CreateSessionResponse
-	4,  // 30: perdure.v1.SessionService.GetSession:output_type -> perdure.v1.GetSessionResponse
-	6,  // 31: perdure.v1.SessionService.BatchGetSessions:output_type -> perdure.v1.BatchGetSessionsResponse
-	8,  // 32: perdure.v1.SessionService.UpdateSession:output_type -> perdure.v1.UpdateSessionResponse
-	10, // 33: perdure.v1.SessionService.TouchSession:output_type -> perdure.v1.TouchSessionResponse
-	12, // 34: perdure.v1.SessionService.DeleteSession:output_type -> perdure.v1.DeleteSessionResponse
-	14, // 35: perdure.v1.SessionService.ListSessions:output_type -> perdure.v1.ListSessionsResponse
-	16, // 36: perdure.v1.SessionService.RevokeUserSessions:output_type -> perdure.v1.RevokeUserSessionsResponse
-	18, // 37: perdure.v1.SessionService.ValidateSession:output_type -> perdure.v1.ValidateSessionResponse
-	20, // 38: perdure.v1.SessionService.RefreshSession:output_type -> perdure.v1.RefreshSessionResponse
-	22, // 39: perdure.v1.SessionService.WatchSessions:output_type -> perdure.v1.WatchSessionsResponse
-	29, // [29:40] is the sub-list for method output_type
-	18, // [18:29] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	27, // 15: perdure.v1.ValidateSessionResponse.rotated_at:type_name -> google.protobuf.Timestamp
+	0,  // 16: perdure.v1.RefreshSessionResponse.session:type_name -> perdure.v1.Session
+	23, // 17: perdure.v1.WatchSessionsResponse.changes:type_name -> perdure.v1.Change
+	27, // 18: perdure.v1.Change.at:type_name -> google.protobuf.Timestamp
+	27, // 19: perdure.v1.SessionRotated.rotated_at:type_name -> google.protobuf.Timestamp
+	1,  // 20: perdure.v1.SessionService.CreateSession:input_type -> perdure.v1.CreateSessionRequest
+	3,  // 21: perdure.v1.SessionService.GetSession:input_type -> perdure.v1.GetSessionRequest
+	5,  // 22: perdure.v1.SessionService.BatchGetSessions:input_type -> perdure.v1.BatchGetSessionsRequest
+	7,  // 23: perdure.v1.SessionService.UpdateSession:input_type -> perdure.v1.UpdateSessionRequest
+	9,  // 24: perdure.v1.SessionService.TouchSession:input_type -> perdure.v1.TouchSessionRequest
+	11, // 25: perdure.v1.SessionService.DeleteSession:input_type -> perdure.v1.DeleteSessionRequest
+	13, // 26: perdure.v1.SessionService.ListSessions:input_type -> perdure.v1.ListSessionsRequest
+	15, // 27: perdure.v1.SessionService.RevokeUserSessions:input_type -> perdure.v1.RevokeUserSessionsRequest
+	17, // 28: perdure.v1.SessionService.ValidateSession:input_type -> perdure.v1.ValidateSessionRequest
+	19, // 29: perdure.v1.SessionService.RefreshSession:input_type -> perdure.v1.RefreshSessionRequest
+	21, // 30: perdure.v1.SessionService.WatchSessions:input_type -> perdure.v1.WatchSessionsRequest
+	2,  // 31: perdure.v1.SessionService.CreateSession:output_type -> perdure.v1.CreateSessionResponse
+	4,  // 32: perdure.v1.SessionService.GetSession:output_type -> perdure.v1.GetSessionResponse
+	6,  // 33: perdure.v1.SessionService.BatchGetSessions:output_type -> perdure.v1.BatchGetSessionsResponse
+	8,  // 34: perdure.v1.SessionService.UpdateSession:output_type -> perdure.v1.UpdateSessionResponse
+	10, // 35: perdure.v1.SessionService.TouchSession:output_type -> perdure.v1.TouchSessionResponse
+	12, // 36: perdure.v1.SessionService.DeleteSession:output_type -> perdure.v1.DeleteSessionResponse
+	14, // 37: perdure.v1.SessionService.ListSessions:output_type -> perdure.v1.ListSessionsResponse
+	16, // 38: perdure.v1.SessionService.RevokeUserSessions:output_type -> perdure.v1.RevokeUserSessionsResponse
+	18, // 39: perdure.v1.SessionService.ValidateSession:output_type -> perdure.v1.ValidateSessionResponse
+	20, // 40: perdure.v1.SessionService.RefreshSession:output_type -> perdure.v1.RefreshSessionResponse
+	22, // 41: perdure.v1.SessionService.WatchSessions:output_type -> perdure.v1.WatchSessionsResponse
+	31, // [31:42] is the sub-list for method output_type
+	20, // [20:31] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_perdure_v1_session_proto_init() }
@@ -1779,7 +1857,7 @@ func file_perdure_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_perdure_v1_session_proto_rawDesc), len(file_perdure_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -12,13 +12,15 @@
 //
 // Errors come with a code and a text that says what to do:
 //
-//	not_found           no live session has this id
+//	not_found           no live session has this id; with a SessionRotated as its
+//	                    detail where the session was given another
 //	invalid_argument    the request breaks a rule; the text names the field
 //	aborted             the session no longer has the version expected
 //	already_exists      the id of a new session is taken
 //	resource_exhausted  the store is full, or the request is too large
 //	permission_denied   the caller may not do this
-//	out_of_range        the change feed no longer reaches back to the cursor
+//	out_of_range        the change feed no longer reaches back to the cursor, or the
+//	                    list cannot go on after the page token: begin it anew
 //	unavailable         the store cannot answer now. This says nothing about the
 //	                    session: log nobody out because of it, and try again
 //	deadline_exceeded   the caller's deadline passed; a write may have been made
@@ -109,6 +111,10 @@ type SessionServiceClient interface {
 	// ListSessions returns live sessions page by page: those of one user, or all.
 	// A session that lives from the first page to the last, its expiry unchanged,
 	// is in one of them.
+	//
+	// Where an outage of the store has begun or ended since the page before, or the
+	// sessions have moved to another store, the list ends with out_of_range: begin it
+	// anew, without a page token.
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// RevokeUserSessions ends all sessions of a user but for some, at once, and
 	// those too that were created before it and turn up later from elsewhere.
@@ -118,7 +124,9 @@ type SessionServiceClient interface {
 	ValidateSession(context.Context, *v1.ValidateSessionRequest) (*v1.ValidateSessionResponse, error)
 	// RefreshSession gives a session a new id and a new life, in one atomic step.
 	// The old id is dead at once. Where two refresh one session at the same time,
-	// one of them gets not_found.
+	// one of them gets not_found, with a SessionRotated as its detail: that is no
+	// logout. Look whether the new id has come meanwhile, as a cookie that another
+	// tab was given, before you give the session up.
 	RefreshSession(context.Context, *v1.RefreshSessionRequest) (*v1.RefreshSessionResponse, error)
 	// WatchSessions streams changes as they come. The first message comes at once
 	// and tells the cursor; keep the last one and give it to go on after a break.
@@ -340,6 +348,10 @@ type SessionServiceHandler interface {
 	// ListSessions returns live sessions page by page: those of one user, or all.
 	// A session that lives from the first page to the last, its expiry unchanged,
 	// is in one of them.
+	//
+	// Where an outage of the store has begun or ended since the page before, or the
+	// sessions have moved to another store, the list ends with out_of_range: begin it
+	// anew, without a page token.
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// RevokeUserSessions ends all sessions of a user but for some, at once, and
 	// those too that were created before it and turn up later from elsewhere.
@@ -349,7 +361,9 @@ type SessionServiceHandler interface {
 	ValidateSession(context.Context, *v1.ValidateSessionRequest) (*v1.ValidateSessionResponse, error)
 	// RefreshSession gives a session a new id and a new life, in one atomic step.
 	// The old id is dead at once. Where two refresh one session at the same time,
-	// one of them gets not_found.
+	// one of them gets not_found, with a SessionRotated as its detail: that is no
+	// logout. Look whether the new id has come meanwhile, as a cookie that another
+	// tab was given, before you give the session up.
 	RefreshSession(context.Context, *v1.RefreshSessionRequest) (*v1.RefreshSessionResponse, error)
 	// WatchSessions streams changes as they come. The first message comes at once
 	// and tells the cursor; keep the last one and give it to go on after a break.
