@@ -56,6 +56,10 @@ type Config struct {
 	// Size multiplies how much the laws about many or concurrent writes do.
 	// Defaults to 1.
 	Size int
+	// Checks is how many sequences of operations the properties are tried with,
+	// unless -rapid.checks is given. The same laws over another connection need
+	// fewer. Defaults to what rapid does.
+	Checks int
 	// Patience is how long the kit waits for what must come, or must end,
 	// before it calls it missing. Defaults to ten seconds.
 	Patience time.Duration

@@ -1,6 +1,9 @@
 package backendtest
 
 import (
+	"flag"
+	"strconv"
+
 	"github.com/perdure/perdure"
 	"pgregory.net/rapid"
 )
@@ -12,10 +15,25 @@ func propertyLaws() []law {
 	}
 }
 
+// property checks one that is tried as often as the configuration says, unless the
+// command line does.
+func (r *rig) property(check func(*rapid.T)) {
+	const name = "rapid.checks"
+	given := r.cfg.Checks == 0
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	if !given {
+		f := flag.Lookup(name)
+		before := f.Value.String()
+		defer func() { r.noError(f.Value.Set(before)) }()
+		r.noError(f.Value.Set(strconv.Itoa(r.cfg.Checks)))
+	}
+	rapid.Check(r.test, check)
+}
+
 // keepsTheContract does random things to a few users' sessions, and to the
 // model, and compares.
 func keepsTheContract(r *rig) {
-	rapid.Check(r.test, func(t *rapid.T) {
+	r.property(func(t *rapid.T) {
 		trial := newTrial(r.longAgo().under(t), t)
 		t.Repeat(trial.actions())
 		trial.finish()
@@ -126,7 +144,7 @@ func (tr *trial) sweepTo(now perdure.Millis) {
 // followsTheFeedAcrossProcesses reads the feed in pieces, each through another
 // backend, from any earlier cursor, while sessions come and go.
 func followsTheFeedAcrossProcesses(r *rig) {
-	rapid.Check(r.test, func(t *rapid.T) {
+	r.property(func(t *rapid.T) {
 		r := r.under(t)
 		u := r.user()
 		first := r.watch(r.a)
@@ -154,7 +172,7 @@ func followsTheFeedAcrossProcesses(r *rig) {
 				w := &watch{r: r, b: r.either(i + len(told)), next: cursors[i]}
 				n := read[i] + len(w.batch(rapid.IntRange(1, 5).Draw(t, "limit")).Changes)
 				cursors, read = append(cursors, w.next), append(read, n)
-				if rest := w.read(3); n+len(rest) != len(told) {
+				if rest := w.read(rapid.IntRange(3, 30).Draw(t, "rest")); n+len(rest) != len(told) {
 					t.Fatalf("from cursor %d the feed tells of %d changes, want %d", i, n+len(rest), len(told))
 				}
 			},

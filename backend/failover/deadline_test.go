@@ -82,11 +82,11 @@ func TestPastTheDeadlineOfACopy(t *testing.T) {
 		keep  func(t *testing.T, other *node, id string)
 		steps [3]time.Duration // to the outage, to what others do, to the question
 	}{
-		"extended elsewhere": {perdure.Options{}, func(t *testing.T, other *node, id string) {
+		"extended elsewhere": {perdure.Options{TTL: 2 * time.Hour}, func(t *testing.T, other *node, id string) {
 			if _, err := other.Update(t.Context(), id, perdure.Patch{ExpiresAt: time.Now().Add(72 * time.Hour)}); err != nil {
 				t.Error(err)
 			}
-		}, [...]time.Duration{10 * time.Hour, 10 * time.Hour, 6 * time.Hour}},
+		}, [...]time.Duration{50 * time.Minute, 50 * time.Minute, 30 * time.Minute}},
 		"touched elsewhere": {perdure.Options{IdleTimeout: 30 * time.Minute}, func(t *testing.T, other *node, id string) {
 			if ok, err := other.Touch(t.Context(), id); !ok || err != nil {
 				t.Error(ok, err)

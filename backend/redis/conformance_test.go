@@ -3,7 +3,6 @@ package redis
 import (
 	"cmp"
 	"errors"
-	"flag"
 	"testing"
 	"time"
 
@@ -12,8 +11,9 @@ import (
 	"github.com/perdure/perdure/internal/redistest"
 )
 
-// conformance is the kit's view of servers. Spaces are key prefixes.
-func conformance(o Options, servers ...*redistest.Server) backendtest.Config {
+// conformance is the kit's view of servers, its properties tried so often. Spaces are
+// key prefixes.
+func conformance(o Options, checks int, servers ...*redistest.Server) backendtest.Config {
 	feeds := 1
 	if len(servers) > 1 { // a Cluster
 		feeds = perdure.Partitions
@@ -33,26 +33,12 @@ func conformance(o Options, servers ...*redistest.Server) backendtest.Config {
 		Shared:     true,
 		Stale:      o.NearCacheBytes >= 0,
 		FeedLength: 64,
+		Checks:     checks,
 		Lose:       func(t testing.TB, _ backendtest.Options) { flush(t, servers...) },
 		Overwrite: func(t testing.TB, space backendtest.Options, id, value string) {
 			overwrite(t, newKeyspace(space.Space+":").record(id), value, servers)
 		},
 	}
-}
-
-// try sets how many sequences of operations the kit's properties are tried with,
-// unless the command line does: the same laws over another connection need fewer.
-func try(t *testing.T, checks string) {
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if given {
-		return
-	}
-	before := flag.Lookup("rapid.checks").Value.String()
-	if err := flag.Set("rapid.checks", checks); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { flag.Lookup("rapid.checks").Value.Set(before) })
 }
 
 func flush(t testing.TB, servers ...*redistest.Server) {
@@ -80,40 +66,35 @@ func overwrite(t testing.TB, key, value string, servers []*redistest.Server) {
 
 func TestConformanceOfOneServer(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Config: []string{"appendonly yes", "appendfsync no"}})
-	cfg := conformance(Options{URL: server.URL()}, server)
+	cfg := conformance(Options{URL: server.URL()}, 40, server)
 	cfg.Durable = true
 	cfg.Restart = func(t testing.TB, _ backendtest.Options) {
 		if err := server.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	try(t, "40")
 	backendtest.Run(t, cfg)
 }
 
 func TestConformanceWithoutNearCache(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
-	try(t, "10")
-	backendtest.Run(t, conformance(Options{URL: server.URL(), NearCacheBytes: -1}, server))
+	backendtest.Run(t, conformance(Options{URL: server.URL(), NearCacheBytes: -1}, 10, server))
 }
 
 func TestConformanceOverTLS(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{TLS: true, Username: "perdure", Password: "p@ss:w/rd?#%"})
-	try(t, "10")
 	backendtest.Run(t, conformance(Options{
 		URL: server.URL(), CAFile: server.CAFile(), CertFile: server.CertFile(), KeyFile: server.KeyFile(),
-	}, server))
+	}, 10, server))
 }
 
 func TestConformanceOfSentinel(t *testing.T) {
 	group := redistest.StartSentinel(t, redistest.SentinelOptions{Node: redistest.Options{Password: "secret"}, SentinelPassword: "other"})
-	try(t, "10")
-	backendtest.Run(t, conformance(Options{URL: group.URL(), SentinelPassword: "other"}, group.Master()))
+	backendtest.Run(t, conformance(Options{URL: group.URL(), SentinelPassword: "other"}, 10, group.Master()))
 }
 
 func TestConformanceOfCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, redistest.ClusterOptions{})
-	try(t, "30")
 	// Each partition's feed is to hold all that a property does to one user.
-	backendtest.Run(t, conformance(Options{URL: cluster.URL(), FeedLength: 1 << 22}, cluster.Nodes()...))
+	backendtest.Run(t, conformance(Options{URL: cluster.URL(), FeedLength: 1 << 22}, 15, cluster.Nodes()...))
 }

@@ -35,6 +35,7 @@ func TestConformance(t *testing.T) {
 		Durable:    true,
 		FeedLength: 64,
 		MaxBytes:   256 << 10,
+		Checks:     30,
 	})
 }
 

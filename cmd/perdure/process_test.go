@@ -98,10 +98,11 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestSecondSignal ends a stop that takes its time.
+// TestSecondSignal ends a stop that takes its time. The signal is one that no shell
+// ignores for what it starts in the background.
 func TestSecondSignal(t *testing.T) {
 	c, d := startProcess(t, "PERDURE_DATA_DIR=none", "PERDURE_DRAIN=5m")
-	if err := c.Process.Signal(os.Interrupt); err != nil {
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	for red := false; !red; {
@@ -111,10 +112,10 @@ func TestSecondSignal(t *testing.T) {
 			t.Errorf("while it stops: %d %s, %+v", status, body, r)
 		}
 	}
-	if err := c.Process.Signal(os.Interrupt); err != nil {
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Wait(); signalled(err) != syscall.SIGINT {
+	if err := c.Wait(); signalled(err) != syscall.SIGTERM {
 		t.Errorf("after a second signal: %v", err)
 	}
 }

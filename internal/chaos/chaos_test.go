@@ -28,6 +28,7 @@ var brief = chaos.Options{Seed: 7, Before: 500 * time.Millisecond, Fault: time.S
 func TestNothingIsLostAndNobodyComesBack(t *testing.T) {
 	for _, cell := range chaos.ShortTable() {
 		t.Run(cell.Name(), func(t *testing.T) {
+			t.Parallel()
 			r := chaos.Run(t.Context(), &cell, brief)
 			t.Log(r.Line())
 			if r.Acknowledged < 100 {

@@ -86,6 +86,9 @@ var controls = []control{
 // Each bug is caught: a suite that finds nothing proves nothing before that. The fault
 // lasts until there was enough for the bug to show, however long that takes.
 func TestTheSuiteCatchesBugs(t *testing.T) {
+	if raced {
+		t.Skip("the race detector is on; make test runs it without, too")
+	}
 	for _, control := range append(controls, planted...) {
 		t.Run(control.name, func(t *testing.T) {
 			t.Parallel()
