@@ -175,7 +175,7 @@ func (b *Backend) mergeCopy(ctx context.Context, front perdure.Backend, dir stri
 }
 
 func (b *Backend) openMirrorCopy(dir string) (*local.Backend, error) {
-	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, MaxClockSkew: max(b.opts.MaxClockSkew, mirrorSkew), FeedLength: 1, Now: b.opts.Now, Logger: b.opts.Logger})
+	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, EndReserve: -1, MaxClockSkew: max(b.opts.MaxClockSkew, mirrorSkew), FeedLength: 1, Now: b.opts.Now, Logger: b.opts.Logger})
 }
 
 // restoreMirror reads the copies that an outage left whose end nobody saw: of

@@ -24,6 +24,7 @@ type committer struct {
 	remade  int   // how often the file had been made anew
 	owed    owed  // what the file is behind by
 	failed  error // of the last commit of all
+	full    error // why the file takes nothing but what ends sessions; nil while it takes all
 
 	mu     sync.RWMutex // held for reading to send on queue, for writing to close it
 	closed bool
@@ -129,10 +130,25 @@ func (c *committer) gather(first *request) (group []*request, next *request) {
 
 // commit carries out a group and answers it.
 func (c *committer) commit(group []*request) {
+	if c.full == nil {
+		c.reserve()
+	}
+	if c.full != nil {
+		c.carryOutEnds(group)
+	} else if err := c.carryOut(group); err != nil {
+		c.openReserve(group, err)
+	}
+	for _, r := range group {
+		close(r.done)
+	}
+}
+
+// carryOut carries out a group, all of it or, with an error, nothing.
+func (c *committer) carryOut(group []*request) error {
 	s := c.stage()
 	s.deferred = group[0].cmd.deferred()
 	for _, r := range group {
-		if r.ctx.Err() != nil {
+		if r.err = nil; r.ctx.Err() != nil {
 			r.err = ended(r.ctx)
 			continue
 		}
@@ -146,8 +162,8 @@ func (c *committer) commit(group []*request) {
 		if r.err == nil {
 			r.err = err
 		}
-		close(r.done)
 	}
+	return err
 }
 
 func (c *committer) stage() *stage {
@@ -190,10 +206,10 @@ func (c *committer) note(err error) {
 	switch {
 	case err != nil:
 		if c.trial == 0 {
-			c.b.opts.Logger.Error("writes are refused until the data file takes them again", "error", err)
+			c.b.opts.Logger.Error("writes are refused until the data file takes them again; sessions can still be ended, in room that is kept for that", "error", err)
 		}
 		c.trial = min(max(size, leastTrial), mostTrial)
-	case c.trial > 0 && size >= c.trial:
+	case c.trial > 0 && size >= c.trial && c.full == nil:
 		c.trial = 0
 		c.b.opts.Logger.Info("the data file takes writes again")
 	}

@@ -53,6 +53,9 @@ type file struct {
 	buf    []byte   // the encoded records of the present commit
 	size   int      // of the pages that the last commit took
 	remade int      // how often it was made anew, having been removed
+
+	reserve  int  // how large the reserve is to be; 0 is not known yet
+	reserved bool // it is there
 }
 
 // openFile opens the data file in a directory, or makes it. Its pages are looked at
@@ -75,7 +78,10 @@ func openFile(dir string, lockWait time.Duration, strict bool) (*file, error) {
 		if err != nil {
 			return err
 		}
-		return f.checkLayout()
+		if err := f.checkLayout(); err != nil {
+			return err
+		}
+		return f.findReserve()
 	})
 	if err != nil {
 		f.close() // the error of opening says more
@@ -215,6 +221,21 @@ func (f *file) each(fn func(id string, r *perdure.Record, err error)) error {
 // is so many bytes that are of no use, to see whether there is room; the next commit
 // gives it back. An error is an ErrUnavailable.
 func (f *file) commit(records map[string]*perdure.Record, more, trial int) error {
+	err := f.alter(func(tx *bbolt.Tx) error {
+		return errors.Join(f.write(tx, records, f.count+uint64(more)), f.try(tx, trial))
+	})
+	if cap(f.buf) > keepBuffer {
+		f.buf = nil
+	}
+	if err == nil {
+		f.count += uint64(more)
+	}
+	return err
+}
+
+// alter makes what is done in a transaction durable: all of it or nothing. An error is
+// an ErrUnavailable.
+func (f *file) alter(do func(tx *bbolt.Tx) error) error {
 	if f.failed != nil {
 		return f.failed
 	}
@@ -230,14 +251,11 @@ func (f *file) commit(records map[string]*perdure.Record, more, trial int) error
 		defer func() { f.size = int(tx.Stats().PageAlloc) }()
 		defer tx.Rollback() // does nothing after the commit
 		txid = tx.ID()
-		if err := errors.Join(f.write(tx, records, f.count+uint64(more)), f.try(tx, trial)); err != nil {
+		if err := do(tx); err != nil {
 			return err
 		}
 		return tx.Commit()
 	})
-	if cap(f.buf) > keepBuffer {
-		f.buf = nil
-	}
 	if err != nil {
 		return f.undone(txid, err)
 	}
@@ -245,7 +263,6 @@ func (f *file) commit(records map[string]*perdure.Record, more, trial int) error
 		f.failed = err
 		return err
 	}
-	f.count += uint64(more)
 	return nil
 }
 

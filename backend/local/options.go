@@ -36,6 +36,12 @@ type Options struct {
 	// are not stored here: a journal is asked for those. Defaults to none.
 	MaxEndBytes int64
 
+	// EndReserve is how many bytes of the data file are kept, on the disk, for writes
+	// that end sessions: a full disk refuses all others. Defaults to a 2,048th of
+	// MaxBytes, at least 64 KiB, at most 512 KiB or an eighth of what is free; negative is
+	// none.
+	EndReserve int64
+
 	// MaxClockSkew is how far the version of a write may be ahead of this
 	// machine's clock, and how much longer than its horizon a tombstone stands.
 	// Defaults to perdure.DefaultMaxClockSkew.
