@@ -118,18 +118,21 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	}
 	clockwork := newClockwork(&opts)
 	opts.Now = clockwork.Now
-	b := &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler()), filler: perdure.NewID(0)}
+	var b *Backend
+	opts.journalMade = func() { b.afterMaking() }
+	b = &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler()), filler: perdure.NewID(0)}
 	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
 		return nil, err
 	}
 	if b.journal, err = openJournal(&opts, b.clock); err != nil {
-		return nil, errors.Join(err, b.mirror.Close())
+		return nil, errors.Join(&JournalError{opts.Dir, err}, b.mirror.Close())
 	}
 	b.time.earlier = b.journal.readAdrift()
-	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", away: everywhere(), left: make(chan struct{}), first: true})
+	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "the session store has not been reached yet", away: everywhere(), left: make(chan struct{}), first: true})
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
 	b.cutOff = !b.journal.unlisted
+	b.tryJournal(ctx)
 	if err := b.start(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}

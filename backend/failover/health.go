@@ -25,10 +25,11 @@ type Health struct {
 	// store: all but in a Cluster, of which some masters may be there.
 	PartitionsAway int `json:"partitionsAway,omitempty"`
 
-	JournalDepth   int64 `json:"journalDepth"` // records that wait to be merged
-	JournalBytes   int64 `json:"journalBytes"`
-	JournalOldest  int64 `json:"journalOldest"`  // milliseconds that the first has waited
-	JournalDurable bool  `json:"journalDurable"` // false: a crash in an outage loses it, or it takes no writes
+	JournalDepth   int64  `json:"journalDepth"` // records that wait to be merged
+	JournalBytes   int64  `json:"journalBytes"`
+	JournalOldest  int64  `json:"journalOldest"`          // milliseconds that the first has waited
+	JournalDurable bool   `json:"journalDurable"`         // false: a crash in an outage loses it, or it takes no writes
+	JournalError   string `json:"journalError,omitempty"` // why it takes no writes
 	// Kept are journals in the directory that this process does not merge: of other
 	// stores, and damaged ones.
 	Kept []KeptJournal `json:"journalsKept,omitempty"`
@@ -90,6 +91,9 @@ func (b *Backend) Health(ctx context.Context) Health {
 	}
 	if kept := b.kept.Load(); kept != nil {
 		h.Kept = *kept
+	}
+	if why := b.journalWhy.Load(); why != nil && b.journalFails.Load() {
+		h.JournalError = *why
 	}
 	h.Mirror, h.MirrorReason = b.mirror.kept()
 	h.Fallback.Available = b.opts.Outage != OutageRefuse

@@ -110,6 +110,10 @@ func (b *Backend) sign() {
 	if b.journal.dir == "" || b.status.Load().state == Healthy {
 		return
 	}
+	if b.journal.stale.len() > 0 && !b.journal.unlisted && !exists(filepath.Join(b.journal.dir, staleFile)) {
+		b.journal.listStale(&b.opts) // it was removed: no sign without it
+	}
+	b.cutOff = b.cutOff && !b.journal.unlisted
 	err := writeSign(b.journal.dir, lifeSign{At: b.time.shown(), Cut: b.cutOff, Synced: perdure.Millis(b.mirror.synced.Load())})
 	if failed := err != nil; failed != b.unsigned {
 		if b.unsigned = failed; failed {

@@ -90,12 +90,17 @@ func (b *Backend) checkJournal(ctx context.Context, known int64) (failures int64
 	failures = b.journalFailures.Load()
 	st := b.status.Load()
 	failed := b.journalFails.Load()
-	if failed && failures == known || !failed && st.state == Healthy {
+	switch {
+	case failed && failures == known, !failed && st.state == Healthy:
 		err := b.journal.Ping(ctx)
 		if err != nil && !failed && ctx.Err() == nil {
 			b.opts.Logger.Error("the journal takes no writes: an outage now would be read-only", "error", err)
 		}
 		b.journalTook(err)
+	case !failed: // its directory may have been removed, and nobody writes
+		if err := b.journal.Check(ctx); err != nil {
+			b.journalTook(err)
+		}
 	}
 	next := *st
 	switch fails := b.journalFails.Load(); {
@@ -346,7 +351,10 @@ func (b *Backend) move(from, to *status) bool {
 // change is move for who holds the gate.
 func (b *Backend) change(from, to *status) bool {
 	if from.state != to.state {
-		to.since, to.left = b.opts.Now(), make(chan struct{})
+		to.left = make(chan struct{})
+	}
+	if from.state != to.state && !(from.state.outage() && to.state.outage()) { // else it goes on
+		to.since = b.opts.Now()
 	}
 	to.first = from.first && to.state == Recovering
 	if !b.status.CompareAndSwap(from, to) {

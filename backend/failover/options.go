@@ -143,6 +143,8 @@ type Options struct {
 	Notify func(Transition)
 	// Logger hears of transitions and of trouble. Defaults to none.
 	Logger *slog.Logger
+
+	journalMade func() // hears that the data file of the journal was made after Open
 }
 
 func (o Options) withDefaults() (Options, error) {

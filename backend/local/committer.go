@@ -21,7 +21,7 @@ type committer struct {
 	queue   chan *request
 	stopped chan struct{}
 	trial   int   // the size of the commit that failed, since none of its size has succeeded; 0 for none
-	remade  int   // how often the file had been made anew
+	made    int   // how often the file had been made
 	owed    owed  // what the file is behind by
 	failed  error // of the last commit of all
 	full    error // why the file takes nothing but what ends sessions; nil while it takes all
@@ -177,6 +177,11 @@ func (c *committer) write(s *stage) error {
 		return nil
 	}
 	if len(s.muts) == 0 && !s.commit && c.owed.len() == 0 {
+		if s.check {
+			err := c.b.file.keepName()
+			c.noteMade()
+			return err
+		}
 		return nil
 	}
 	c.owed.addTo(s)
@@ -213,9 +218,19 @@ func (c *committer) note(err error) {
 		c.trial = 0
 		c.b.opts.Logger.Info("the data file takes writes again")
 	}
-	if n := c.b.file.remade; n != c.remade {
-		c.remade = n
-		c.b.opts.Logger.Error("the data file was removed or moved while this process runs, and was made anew with all that it held", "file", c.b.file.path)
+	c.noteMade()
+}
+
+// noteMade tells that the file was made after Open.
+func (c *committer) noteMade() {
+	n := c.b.file.made
+	if n == c.made {
+		return
+	}
+	c.made = n
+	c.b.opts.Logger.Error("the data file was made, with all that it is to hold: it had been removed or moved while this process runs, or there was no room for it before", "file", c.b.file.path)
+	if c.b.opts.Made != nil {
+		c.b.opts.Made()
 	}
 }
 
@@ -238,6 +253,11 @@ func (syncCommand) discover(*Backend, *partitions) {}
 func (syncCommand) indexed() bool                  { return false }
 func (syncCommand) deferred() bool                 { return false }
 func (syncCommand) run(s *stage)                   { s.commit = true }
+
+// checkCommand looks after the name of the file.
+type checkCommand struct{ syncCommand }
+
+func (checkCommand) run(s *stage) { s.check = true }
 
 // pingCommand is an empty commit, or one of the size that was refused last.
 type pingCommand struct{ syncCommand }

@@ -74,7 +74,7 @@ func (c *committer) divide(group []*request) {
 // Nothing of it stays.
 func (c *committer) endsAlone(r *request) bool {
 	switch r.cmd.(type) {
-	case syncCommand, *replaceCommand:
+	case syncCommand, checkCommand, *replaceCommand:
 		return true
 	case *batchCommand, *removalCommand:
 	default:

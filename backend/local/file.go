@@ -43,16 +43,21 @@ const (
 // perdure.ErrUnavailable.
 var ErrLocked = fmt.Errorf("%w: held by another process", perdure.ErrUnavailable)
 
+// ErrNoRoom says that the disk has no room for a new data file. It is a
+// perdure.ErrUnavailable.
+var ErrNoRoom = fmt.Errorf("%w: there is no room on the disk", perdure.ErrUnavailable)
+
 // file is the data file. It is for one goroutine at a time.
 type file struct {
 	path   string
+	strict bool
 	db     *bbolt.DB
 	handle *os.File // what db has opened
 	count  uint64   // how many records it has
 	failed error    // set for good once it is not known what the file holds
 	buf    []byte   // the encoded records of the present commit
 	size   int      // of the pages that the last commit took
-	remade int      // how often it was made anew, having been removed
+	made   int      // how often it was made later than Open: at last, or anew
 
 	reserve  int  // how large the reserve is to be; 0 is not known yet
 	reserved bool // it is there
@@ -61,10 +66,13 @@ type file struct {
 // openFile opens the data file in a directory, or makes it. Its pages are looked at
 // before bbolt follows them.
 func openFile(dir string, lockWait time.Duration, strict bool) (*file, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); noRoom(err) {
+		return nil, fmt.Errorf("%w for the data directory: %w; make room", ErrNoRoom, err)
+	} else if err != nil {
 		return nil, fmt.Errorf("%w: the data directory cannot be made: %w; give one that this user can write", perdure.ErrUnavailable, err)
 	}
-	f := &file{path: filepath.Join(dir, fileName)}
+	f := &file{path: filepath.Join(dir, fileName), strict: strict}
+	fresh := isEmpty(f.path)
 	err := f.guard(func() (err error) {
 		f.db, err = openDB(f.path, lockWait, &f.handle, func(handle *os.File) error {
 			if err := lock(handle, lockWait); err != nil {
@@ -84,6 +92,9 @@ func openFile(dir string, lockWait time.Duration, strict bool) (*file, error) {
 		return f.findReserve()
 	})
 	if err != nil {
+		if fresh && noRoom(err) {
+			_ = os.Remove(f.path) // what there is of it is no data file
+		}
 		f.close() // the error of opening says more
 		return nil, f.openError(dir, err)
 	}
@@ -115,6 +126,8 @@ func (f *file) openError(dir string, err error) error {
 	var errno syscall.Errno
 	var path *fs.PathError
 	switch {
+	case noRoom(err):
+		return fmt.Errorf("%w for the data file: %w; make room", ErrNoRoom, err)
 	case errors.Is(err, perdure.ErrFormat):
 		return err
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -126,7 +139,7 @@ func (f *file) openError(dir string, err error) error {
 }
 
 func (f *file) damaged(cause any) error {
-	return fmt.Errorf("%w: %w data file %s (%v); put a backup in its place, or move it away to start empty", perdure.ErrFormat, ErrDamaged, f.path, cause)
+	return fmt.Errorf("%w: %w data file %s (%v); restore a backup into an empty directory, or move the file away to start empty", perdure.ErrFormat, ErrDamaged, f.path, cause)
 }
 
 // checkLayout prepares a new file and refuses one of another layout.
@@ -183,6 +196,9 @@ func (f *file) create() error {
 // each calls fn with every record, in the order of the ids, or with why it
 // cannot be read.
 func (f *file) each(fn func(id string, r *perdure.Record, err error)) error {
+	if f.db == nil {
+		return nil
+	}
 	err := f.guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
 			last := ""
@@ -238,6 +254,9 @@ func (f *file) commit(records map[string]*perdure.Record, more, trial int) error
 func (f *file) alter(do func(tx *bbolt.Tx) error) error {
 	if f.failed != nil {
 		return f.failed
+	}
+	if err := f.makeLate(); err != nil {
+		return err
 	}
 	if err := f.keepName(); err != nil {
 		return err

@@ -61,6 +61,15 @@ type Options struct {
 	// at all.
 	LockWait time.Duration
 
+	// Late opens a backend without its data file where that is new and the disk has no
+	// room for it: the first write for which there is room makes it, and until then
+	// every write is a perdure.ErrUnavailable. Defaults to false: that is an ErrNoRoom.
+	Late bool
+
+	// Made is told that the data file was made after Open: by Late, or anew since it had
+	// been removed. It must not block, or call the backend. Defaults to none.
+	Made func()
+
 	// Strict refuses a data file of which the newer of the two meta pages may be the one
 	// that is damaged: what was written last would be missing, in silence. It is for who
 	// can Salvage it. Defaults to false: a crash of the machine may leave such a file.

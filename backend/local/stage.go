@@ -44,6 +44,9 @@ type stage struct {
 	// to a later one. try has the commit find out whether there is room for one that
 	// was refused.
 	commit, deferred, try bool
+
+	// check has the name of the file looked after, where nothing is committed.
+	check bool
 }
 
 // execute carries out a command in memory, under the locks of all partitions
