@@ -3,9 +3,11 @@ package factory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
@@ -41,7 +43,10 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 		OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,
 	})
 	var invalid *perdure.InvalidError
+	var unopened *failover.JournalError
 	switch {
+	case errors.As(err, &unopened):
+		return nil, fmt.Errorf("%w\nPERDURE_DATA_DIR says where that is: give a directory that this user can write, or none", err)
 	case errors.As(err, &invalid) && invalid.Field == "URL": // of what was opened, and then looked at
 		return nil, explainRedis(address, err)
 	case err != nil:
@@ -59,6 +64,9 @@ func (c *Config) journalDir(logger *slog.Logger) (string, error) {
 	dir, err := filepath.Abs(filepath.Join(c.DataDir, journals))
 	if err == nil {
 		err = os.MkdirAll(dir, 0o700)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return dir, nil // it is made when there is room
 	}
 	if err != nil && c.DataDir == defaultDataDir {
 		logger.Warn("what is written while Redis is away is kept in memory alone", "error", err, "advice", "set PERDURE_DATA_DIR to a directory that can be written, or to none")

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/backend/redis"
 )
 
@@ -119,7 +120,9 @@ func explainRedis(address string, err error) error {
 // advise adds which setting says where the store is.
 func advise(source string, err error) error {
 	var invalid *perdure.InvalidError
+	var journal *failover.JournalError
 	switch {
+	case errors.As(err, &journal): // which says itself
 	case errors.As(err, &invalid) && invalid.Field == "store address":
 		return &perdure.InvalidError{Field: source, Problem: invalid.Problem}
 	case errors.Is(err, perdure.ErrUnavailable):

@@ -27,7 +27,7 @@ func (a *app) useStore(c *cobra.Command, mayMake bool, do func(context.Context, 
 	i, err := a.openStore(c, mayMake)
 	if err != nil {
 		if a.held(err) {
-			err = fmt.Errorf("%w\nif a daemon holds it, go through its admin port: --store http://host:port, or PERDURE_ADMIN_LISTEN as the daemon has it", err)
+			err = heldBy(err)
 		}
 		return err
 	}
@@ -37,6 +37,11 @@ func (a *app) useStore(c *cobra.Command, mayMake bool, do func(context.Context, 
 		}
 	}()
 	return do(c.Context(), i)
+}
+
+// heldBy adds what to do about a store that another process has.
+func heldBy(err error) error {
+	return fmt.Errorf("%w\nif a daemon holds it, go through its admin port: --store http://host:port, or PERDURE_ADMIN_LISTEN as the daemon has it", err)
 }
 
 // held reports whether opening a store may have failed because another process

@@ -74,9 +74,11 @@ func (a *app) openSessions(c *cobra.Command, args []string) (sessions, error) {
 	i, err := a.openStore(c, false)
 	if err != nil {
 		config, _, bad := a.config()
-		switch {
+		switch held := a.held(err); {
 		case bad != nil:
-		case a.held(err):
+		case held && errors.Is(err, factory.ErrOtherDaemon): // which also has the port of sessions
+			err = heldBy(err)
+		case held:
 			err = fmt.Errorf("%w\nif a daemon holds it, ask the daemon: %s", err, askDaemon(c, args, config.Listen))
 		case a.address == "" && errors.Is(err, perdure.ErrUnavailable):
 			err = fmt.Errorf("%w\na daemon that fails over may still answer: %s", err, askDaemon(c, args, config.Listen))
