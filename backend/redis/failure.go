@@ -83,7 +83,7 @@ func refusal(reply string) error {
 	}
 	switch {
 	case strings.Contains(reply, "PERDUREFORMAT"):
-		return fmt.Errorf("%w: it is of a newer format, or damaged; upgrade this process", perdure.ErrFormat)
+		return fmt.Errorf("%w: the stored record is damaged, or of a later release", perdure.ErrFormat)
 	case strings.Contains(reply, "PERDURESKEW"):
 		return fmt.Errorf("%w; synchronise the clock of this machine (NTP)", perdure.ErrSkew)
 	case strings.Contains(reply, "cluster support disabled"):

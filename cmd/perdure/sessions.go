@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/redis"
 	"github.com/perdure/perdure/factory"
 )
 
@@ -96,7 +97,7 @@ func (s store) close() error { return s.Close() }
 func (s store) get(ctx context.Context, id string) (session, error) {
 	found, err := s.Get(ctx, id)
 	if err != nil {
-		return session{}, err
+		return session{}, s.unreadable(id, err)
 	}
 	return fromStore(found)
 }
@@ -118,7 +119,22 @@ func (s store) list(ctx context.Context, user, token string, partial bool) (list
 	return page, nil
 }
 
-func (s store) revoke(ctx context.Context, id string) (bool, error) { return s.Revoke(ctx, id) }
+func (s store) revoke(ctx context.Context, id string) (bool, error) {
+	ended, err := s.Revoke(ctx, id)
+	return ended, s.unreadable(id, err)
+}
+
+// unreadable says how to be rid of a record that cannot be read.
+func (s store) unreadable(id string, err error) error {
+	if !errors.Is(err, perdure.ErrFormat) {
+		return err
+	}
+	err = fmt.Errorf("%w\nif it is of a later release, use that; if it is damaged, nobody can log in with it, and it goes by itself when its time is over", err)
+	if b, ok := perdure.As[*redis.Backend](s.Backend()); ok {
+		err = fmt.Errorf("%w; to be rid of it now: redis-cli DEL %s", err, quote(b.RecordKey(id)))
+	}
+	return err
+}
 
 func (s store) revokeUser(ctx context.Context, user string, except []string) (int, error) {
 	return s.RevokeUser(ctx, user, except...)
