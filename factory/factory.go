@@ -87,7 +87,7 @@ func Open(ctx context.Context, c Config, logger *slog.Logger) (*Instance, error)
 	c.settings = true
 	backend, err := c.openServing(ctx, address, logger)
 	if err != nil && source != "" {
-		return nil, advise(source, err)
+		return nil, c.advise(source, err)
 	}
 	if err != nil {
 		return nil, err

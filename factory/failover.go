@@ -40,7 +40,7 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 		Dir: dir, Store: store, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, MaxDowntime: c.OutageMaxDowntime, DataLoss: c.DataLoss,
 		MaxMirrorBytes: c.MaxMemory, MaxJournalBytes: c.MaxMemory,
 		MaxRetries: c.RedisMaxRetries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
-		OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,
+		Explain: c.named(c.sourceOf(address)), OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,
 	})
 	var invalid *perdure.InvalidError
 	var unopened *failover.JournalError

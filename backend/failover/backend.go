@@ -188,7 +188,7 @@ func (b *Backend) start(ctx context.Context) error {
 	}
 	if err != nil {
 		down := *st
-		down.reason = plain(err)
+		down.reason = b.opts.Explain(plain(err))
 		b.move(st, &down)
 		b.doubt("it could not be reached at the start")
 		b.persistMirror()

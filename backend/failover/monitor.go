@@ -56,6 +56,7 @@ func (b *Backend) look(ctx context.Context, before tally) (found tally) {
 		}
 		b.degrade(st, out)
 		b.setReadable(out.readable)
+		b.setReason(out)
 	}
 	switch steady := found.well.and(before.well); {
 	case st.state == Healthy && out.err == nil:
@@ -182,7 +183,7 @@ func (b *Backend) degrade(seen *status, out absence) {
 	}
 	next := *seen
 	next.away, next.readable = seen.away.with(out.away), out.readable
-	next.reason = describe(next.away, out.err)
+	next.reason = b.opts.Explain(describe(next.away, out.err))
 	if seen.away.empty() {
 		next.state = Degraded
 	}
@@ -200,6 +201,23 @@ func (b *Backend) setReadable(readable bool) {
 	}
 	next := *st
 	next.readable = readable
+	b.move(st, &next)
+}
+
+// setReason keeps the reason of an outage what a probe found last: it may have begun with
+// a connection that failed, and be a wrong password by now.
+func (b *Backend) setReason(out absence) {
+	st := b.status.Load()
+	reason := b.opts.Explain(describe(st.away, out.err))
+	why, journal, fails := strings.Cut(st.reason, noWrites)
+	if why == reason || !st.state.outage() || st.partly() {
+		return
+	}
+	if fails {
+		reason += noWrites + journal
+	}
+	next := *st
+	next.reason = reason
 	b.move(st, &next)
 }
 
