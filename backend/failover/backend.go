@@ -69,6 +69,7 @@ type Backend struct {
 	marker          string                 // the id of the record that says that the front store is being filled
 	filler          string                 // the name of this process in it
 	copying         rwLock                 // one writer or remover of the mirror's copy
+	unreadSessions  atomic.Int64           // in unread, as it was at the start
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is
 	outdated        bool
@@ -92,6 +93,7 @@ type status struct {
 	graceUntil  time.Time       // who is absent may be on the way back until then
 	away        partitions      // of the front store, while degraded
 	first       bool            // nothing has been amiss since the start
+	outage      baseline        // when the present outage began, or the last one
 
 	// left is closed when the state ends, for those who wait in it: how long to
 	// wait was decided by the state.
@@ -128,7 +130,9 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		return nil, errors.Join(&JournalError{opts.Dir, err}, b.mirror.Close())
 	}
 	b.time.earlier = b.journal.readAdrift()
-	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "the session store has not been reached yet", away: everywhere(), left: make(chan struct{}), first: true})
+	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "the session store has not been reached yet", away: everywhere(), left: make(chan struct{}), first: true,
+		outage: baseline{began: opts.Now()}})
+	b.tellFound()
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
 	b.cutOff = !b.journal.unlisted
@@ -181,10 +185,10 @@ func (b *Backend) start(ctx context.Context) error {
 	case wrong && pending == 0:
 		return err
 	case wrong:
-		b.opts.Logger.Error("the session store answers, and the configuration does not fit it; starting all the same, since a journal waits to be merged: correct the configuration and start again",
+		b.opts.Logger.Error("the session store answers, and the configuration does not fit it; starting all the same, since a journal waits to be merged: correct the setting that the error names and start again",
 			"error", err, "records", pending)
 	case err != nil:
-		b.opts.Logger.Warn("the session store cannot be reached", "error", err)
+		b.opts.Logger.Warn("the session store cannot be reached", "error", err, "advice", b.prospect(st))
 	}
 	if err != nil {
 		down := *st

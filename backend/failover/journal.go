@@ -36,6 +36,7 @@ type journal struct {
 // life is what is known of the process that a folder is from.
 type life struct {
 	synced perdure.Millis // when its mirror was last in step; 0 is not known
+	oldest perdure.Millis // since when its first record waits; 0 is not known
 	recent bool           // it has stopped a short while ago, in an outage
 }
 
@@ -53,7 +54,13 @@ func openJournal(o *Options, clock *perdure.Clock) (*journal, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	if n, _ := j.depth(); n > 0 {
-		j.oldest.Store(o.Now().UnixMilli())
+		oldest := o.Now().UnixMilli()
+		for _, l := range j.lives {
+			if l.oldest > 0 {
+				oldest = min(oldest, int64(l.oldest))
+			}
+		}
+		j.oldest.Store(oldest)
 	}
 	for page, err := range pages(context.Background(), b) {
 		if err != nil {

@@ -344,7 +344,7 @@ func (b *Backend) finish(ctx context.Context, incarnation string) {
 		err = b.synced(ctx)
 	}
 	if err == nil {
-		next.state, next.reason = Healthy, "all that was written in the outage is merged"
+		next.state, next.reason = Healthy, b.told(seen.outage)
 		if seen.first {
 			next.reason = "the session store was reached at the start"
 		}
@@ -375,6 +375,9 @@ func (b *Backend) change(from, to *status) bool {
 		to.since = b.opts.Now()
 	}
 	to.first = from.first && to.state == Recovering
+	if from.state == Healthy && to.state != Healthy {
+		to.outage = baseline{b.opts.Now(), b.metrics.replayed.Load(), b.metrics.lost.Load()}
+	}
 	if !b.status.CompareAndSwap(from, to) {
 		return false
 	}
@@ -393,7 +396,13 @@ func (b *Backend) change(from, to *status) bool {
 	case to.state == Recovering || to.state == Healthy:
 		level = slog.LevelInfo
 	}
-	b.opts.Logger.Log(context.Background(), level, "session store failover", "from", from.state, "to", to.state, "reason", to.reason)
+	attributes := []any{"from", from.state, "to", to.state, "reason", to.reason}
+	if to.state == Healthy && !from.first {
+		o := to.outage
+		attributes = append(attributes, "lasted", b.opts.Now().Sub(o.began).Round(time.Millisecond).String(),
+			"merged", b.metrics.replayed.Load()-o.merged, "givenBack", b.metrics.lost.Load()-o.lost, "refused", b.refused.len()+b.barred.len())
+	}
+	b.opts.Logger.Log(context.Background(), level, "session store failover", attributes...)
 	if b.opts.Notify != nil {
 		b.opts.Notify(Transition{From: from.state, To: to.state, At: to.since, Reason: to.reason})
 	}

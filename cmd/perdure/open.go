@@ -27,16 +27,16 @@ func (a *app) useStore(c *cobra.Command, mayMake bool, do func(context.Context, 
 	i, err := a.openStore(c, mayMake)
 	if err != nil {
 		if a.held(err) {
-			err = heldBy(err)
+			return heldBy(err)
 		}
-		return err
+		return a.hinted(c, nil, err)
 	}
 	defer func() {
 		if closing := i.Close(); err == nil {
 			err = closing
 		}
 	}()
-	return do(c.Context(), i)
+	return a.hinted(c, nil, do(c.Context(), i))
 }
 
 // heldBy adds what to do about a store that another process has.

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"github.com/perdure/perdure"
@@ -61,8 +63,39 @@ func (a *app) withSessions(do func(context.Context, sessions, []string) error) f
 				err = closing
 			}
 		}()
-		return do(c.Context(), s, args)
+		return a.hinted(c, args, do(c.Context(), s, args))
 	}
+}
+
+// hinted adds to an error of a call of Redis who may still answer, or of a list of a
+// daemon what it may still show.
+func (a *app) hinted(c *cobra.Command, args []string, err error) error {
+	if !errors.Is(err, perdure.ErrUnavailable) && connect.CodeOf(err) != connect.CodeUnavailable || err == nil {
+		return err
+	}
+	if partial := c.Flags().Lookup("allow-incomplete"); factory.IsDaemon(a.address) && partial != nil && !partial.Changed {
+		return fmt.Errorf("%w\nin an outage a daemon may not hold all sessions: --allow-incomplete lists those that it holds", err)
+	}
+	config, _, bad := a.config()
+	if bad != nil || a.address != "" {
+		return err
+	}
+	if address, bad := config.Address(); bad == nil && factory.IsRedis(address) {
+		return a.fallsOver(c, args, err, config)
+	}
+	return err
+}
+
+// fallsOver adds which daemon may still answer: at its port of sessions, or where the
+// verb is of the whole store at its admin port.
+func (a *app) fallsOver(c *cobra.Command, args []string, err error, config factory.Config) error {
+	at := config.Listen
+	if !slices.Contains([]string{"get", "list", "revoke"}, c.Name()) {
+		if at = config.AdminListen; at == factory.AdminNone {
+			return err
+		}
+	}
+	return fmt.Errorf("%w\na daemon that fails over may still answer: %s", err, askDaemon(c, args, at))
 }
 
 func (a *app) openSessions(c *cobra.Command, args []string) (sessions, error) {
@@ -82,7 +115,7 @@ func (a *app) openSessions(c *cobra.Command, args []string) (sessions, error) {
 		case held:
 			err = fmt.Errorf("%w\nif a daemon holds it, ask the daemon: %s", err, askDaemon(c, args, config.Listen))
 		case a.address == "" && errors.Is(err, perdure.ErrUnavailable):
-			err = fmt.Errorf("%w\na daemon that fails over may still answer: %s", err, askDaemon(c, args, config.Listen))
+			err = a.fallsOver(c, args, err, config)
 		}
 		return nil, err
 	}
