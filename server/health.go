@@ -44,7 +44,7 @@ func (s *Server) checks(ctx context.Context) []check {
 	store.took = time.Since(start)
 	if store.err != nil {
 		s.options.Logger.WarnContext(ctx, "not ready", "check", store.name, "error", store.err)
-		store.err = errors.New("a login and a logout would fail now; the server's log says why")
+		store.err = errors.New("a login or a logout would fail now; the server's log says why")
 	}
 	return []check{serving, store}
 }

@@ -101,8 +101,8 @@ func (j *journal) shift(by time.Duration) {
 	}
 }
 
-// noted starts the clock of the oldest entry.
-func (j *journal) noted() { j.oldest.CompareAndSwap(0, j.now().UnixMilli()) }
+// noted starts the clock of the oldest entry, and reports whether it did.
+func (j *journal) noted() bool { return j.oldest.CompareAndSwap(0, j.now().UnixMilli()) }
 
 // pages yields all records of a backend, in two passes: what ends sessions, then
 // the sessions. The first names those that cannot be read, too.

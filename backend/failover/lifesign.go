@@ -124,6 +124,14 @@ func (b *Backend) sign() {
 	}
 }
 
+// noteFirst notes that something has been written to the journal: of the first a sign is
+// left at once, so that a start in this outage knows how long it has waited.
+func (b *Backend) noteFirst() {
+	if b.journal.noted() && b.journal.dir != "" {
+		b.spawn(b.sign)
+	}
+}
+
 // distrustDisk takes back that what is on disk can be served by this process's next
 // life: it is about to be served by the front store, so that others may end what is
 // still there.

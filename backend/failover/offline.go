@@ -163,7 +163,7 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 	if err != nil {
 		return nil, b.journalFailed(err)
 	}
-	b.journal.noted()
+	b.noteFirst()
 	if slices.ContainsFunc(plans, func(p plan) bool { return !isEnd(p.batch) }) { // for ends there is room on a full disk, too
 		b.journalFails.Store(false)
 	}

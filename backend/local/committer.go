@@ -211,7 +211,11 @@ func (c *committer) note(err error) {
 	switch {
 	case err != nil:
 		if c.trial == 0 {
-			c.b.opts.Logger.Error("writes are refused until the data file takes them again; sessions can still be ended, in room that is kept for that", "error", err)
+			text := "writes are refused until the data file takes them again"
+			if c.b.file.reserved {
+				text += "; sessions can still be ended, in room that is kept for that"
+			}
+			c.b.opts.Logger.Error(text, "error", err)
 		}
 		c.trial = min(max(size, leastTrial), mostTrial)
 	case c.trial > 0 && size >= c.trial && c.full == nil:
