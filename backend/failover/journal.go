@@ -36,7 +36,7 @@ type journal struct {
 // life is what is known of the process that a folder is from.
 type life struct {
 	synced perdure.Millis // when its mirror was last in step; 0 is not known
-	oldest perdure.Millis // since when its first record waits; 0 is not known
+	waited perdure.Millis // for how long its first record has, as far as is known
 	recent bool           // it has stopped a short while ago, in an outage
 }
 
@@ -54,13 +54,11 @@ func openJournal(o *Options, clock *perdure.Clock) (*journal, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	if n, _ := j.depth(); n > 0 {
-		oldest := o.Now().UnixMilli()
+		waited := perdure.Millis(0)
 		for _, l := range j.lives {
-			if l.oldest > 0 {
-				oldest = min(oldest, int64(l.oldest))
-			}
+			waited = max(waited, l.waited)
 		}
-		j.oldest.Store(oldest)
+		j.oldest.Store(o.Now().UnixMilli() - int64(waited))
 	}
 	for page, err := range pages(context.Background(), b) {
 		if err != nil {

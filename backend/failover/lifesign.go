@@ -30,8 +30,9 @@ type lifeSign struct {
 	Cut bool `json:"cut"`
 	// Synced is when the mirror was last in step with the front store.
 	Synced perdure.Millis `json:"synced"`
-	// Oldest is since when the first record of the journal waits; 0 is not known.
-	Oldest perdure.Millis `json:"oldest,omitempty"`
+	// Waited is for how long the first record of the journal had waited then: no clock
+	// that was set since changes that.
+	Waited perdure.Millis `json:"waited,omitempty"`
 }
 
 // readSign reads what writeSign wrote. What is damaged says nothing.
@@ -55,7 +56,7 @@ func decodeSign(content []byte) (s lifeSign, err error) {
 	if err := json.Unmarshal(content, &s); err != nil {
 		return lifeSign{}, fmt.Errorf("%w: a sign of life is damaged", perdure.ErrFormat)
 	}
-	if s.At < 0 || s.At > perdure.MaxMillis || s.Synced < 0 || s.Synced > perdure.MaxMillis || s.Oldest < 0 || s.Oldest > perdure.MaxMillis {
+	if s.At < 0 || s.At > perdure.MaxMillis || s.Synced < 0 || s.Synced > perdure.MaxMillis || s.Waited < 0 || s.Waited > perdure.MaxMillis {
 		return lifeSign{}, fmt.Errorf("%w: a sign of life is from no time", perdure.ErrFormat)
 	}
 	return s, nil
@@ -116,7 +117,7 @@ func (b *Backend) sign() {
 		b.journal.listStale(&b.opts) // it was removed: no sign without it
 	}
 	b.cutOff = b.cutOff && !b.journal.unlisted
-	err := writeSign(b.journal.dir, lifeSign{At: b.time.shown(), Cut: b.cutOff, Synced: perdure.Millis(b.mirror.synced.Load()), Oldest: perdure.Millis(b.journal.oldest.Load())})
+	err := writeSign(b.journal.dir, lifeSign{At: b.time.shown(), Cut: b.cutOff, Synced: perdure.Millis(b.mirror.synced.Load()), Waited: perdure.Millis(b.journal.age().Milliseconds())})
 	if failed := err != nil; failed != b.unsigned {
 		if b.unsigned = failed; failed {
 			b.opts.Logger.Warn("no sign of life can be left beside the journal: after a restart in this outage its sessions are unavailable until it is over", "error", err)

@@ -36,7 +36,11 @@ func (j *journal) noteStale(o *Options, b *local.Backend, dir string) error {
 		o.Logger.Warn("the sign of life beside a journal cannot be read", "dir", dir, "error", err)
 	}
 	recent := sign.recent(perdure.MillisOf(o.Now()), o.MaxDowntime) && readable
-	j.lives[dir] = life{synced: sign.Synced, oldest: sign.Oldest, recent: recent}
+	waited := sign.Waited
+	if recent {
+		waited += perdure.MillisOf(o.Now()) - sign.At // else the clock may have been set
+	}
+	j.lives[dir] = life{synced: sign.Synced, waited: waited, recent: recent}
 	before := j.stale.len()
 	for page, err := range pages(context.Background(), b) {
 		if err != nil {

@@ -6,12 +6,9 @@ import "github.com/perdure/perdure"
 // is room. Where it cannot be made the file takes nothing but what ends sessions.
 func (c *committer) reserve() {
 	f := c.b.file
-	if f.reserved || c.b.opts.EndReserve < 0 {
+	if f.reserved || f.reserve == 0 {
 		c.full = nil
 		return
-	}
-	if f.reserve == 0 {
-		f.reserve = c.b.opts.endReserve()
 	}
 	if c.full = f.makeReserve(); c.full != nil {
 		c.note(c.full)

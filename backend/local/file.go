@@ -59,19 +59,19 @@ type file struct {
 	size   int      // of the pages that the last commit took
 	made   int      // how often it was made later than Open: at last, or anew
 
-	reserve  int  // how large the reserve is to be; 0 is not known yet
+	reserve  int  // how large the reserve is to be; 0 for none
 	reserved bool // it is there
 }
 
-// openFile opens the data file in a directory, or makes it. Its pages are looked at
-// before bbolt follows them.
-func openFile(dir string, lockWait time.Duration, strict bool) (*file, error) {
+// openFile opens the data file in a directory, or makes it, with a reserve of so many
+// bytes. Its pages are looked at before bbolt follows them.
+func openFile(dir string, lockWait time.Duration, strict bool, reserve int) (*file, error) {
 	if err := os.MkdirAll(dir, 0o700); noRoom(err) {
 		return nil, fmt.Errorf("%w for the data directory: %w; make room", ErrNoRoom, err)
 	} else if err != nil {
 		return nil, fmt.Errorf("%w: the data directory cannot be made: %w; give one that this user can write", perdure.ErrUnavailable, err)
 	}
-	f := &file{path: filepath.Join(dir, fileName), strict: strict}
+	f := &file{path: filepath.Join(dir, fileName), strict: strict, reserve: reserve}
 	fresh := isEmpty(f.path)
 	err := f.guard(func() (err error) {
 		f.db, err = openDB(f.path, lockWait, &f.handle, func(handle *os.File) error {
@@ -176,7 +176,17 @@ func (f *file) checkLayout() error {
 
 // create lays out an empty file, and makes its name durable.
 func (f *file) create() error {
-	err := f.db.Update(func(tx *bbolt.Tx) error {
+	err := f.layOut(f.reserve)
+	if err != nil && f.reserve > 0 {
+		err = f.layOut(0) // there may be room for that
+	}
+	dir := filepath.Dir(f.path)
+	return errors.Join(err, syncDir(dir), syncDir(filepath.Dir(dir)))
+}
+
+// layOut makes the buckets, and a reserve of so many bytes.
+func (f *file) layOut(reserve int) error {
+	return f.db.Update(func(tx *bbolt.Tx) error {
 		if _, err := tx.CreateBucket([]byte(recordsBucket)); err != nil {
 			return err
 		}
@@ -187,10 +197,9 @@ func (f *file) create() error {
 		return errors.Join(
 			meta.Put([]byte(layoutKey), []byte(fileLayout)),
 			meta.Put([]byte(countKey), make([]byte, 8)),
+			putReserve(tx, reserve),
 		)
 	})
-	dir := filepath.Dir(f.path)
-	return errors.Join(err, syncDir(dir), syncDir(filepath.Dir(dir)))
 }
 
 // each calls fn with every record, in the order of the ids, or with why it

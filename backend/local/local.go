@@ -81,9 +81,9 @@ func Open(opts Options) (*Backend, error) {
 	if opts.Dir == "" {
 		return b, nil
 	}
-	b.file, err = openFile(opts.Dir, opts.LockWait, opts.Strict)
+	b.file, err = openFile(opts.Dir, opts.LockWait, opts.Strict, opts.endReserve())
 	if errors.Is(err, ErrNoRoom) && opts.Late {
-		b.file, err = lateFile(opts.Dir, opts.Strict), nil
+		b.file, err = lateFile(opts.Dir, opts.Strict, opts.endReserve()), nil
 	}
 	if err != nil {
 		return nil, err

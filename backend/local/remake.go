@@ -41,8 +41,8 @@ func (f *file) keepName() error {
 }
 
 // lateFile is one that could not be made yet.
-func lateFile(dir string, strict bool) *file {
-	return &file{path: filepath.Join(dir, fileName), strict: strict}
+func lateFile(dir string, strict bool, reserve int) *file {
+	return &file{path: filepath.Join(dir, fileName), strict: strict, reserve: reserve}
 }
 
 // makeLate makes a file that could not be made before. An error is an ErrUnavailable.
@@ -50,11 +50,11 @@ func (f *file) makeLate() error {
 	if f.db != nil {
 		return nil
 	}
-	late, err := openFile(filepath.Dir(f.path), -1, f.strict)
+	late, err := openFile(filepath.Dir(f.path), -1, f.strict, f.reserve)
 	if err != nil {
 		return err
 	}
-	f.db, f.handle = late.db, late.handle
+	f.db, f.handle, f.reserve, f.reserved = late.db, late.handle, late.reserve, late.reserved
 	f.made++
 	return nil
 }

@@ -18,9 +18,12 @@ const (
 	mostReserve   = 512 << 10
 )
 
-// endReserve is how much to reserve. Of a small disk not all is taken.
+// endReserve is how much to reserve, 0 for nothing. Of a small disk not all is taken.
 func (o *Options) endReserve() int {
-	size := o.EndReserve
+	size := max(o.EndReserve, 0)
+	if o.EndReserve < 0 {
+		return 0
+	}
 	if size == 0 {
 		size = min(max(o.MaxBytes>>11, leastReserve), mostReserve)
 		if free := freeSpace(o.Dir); free >= 0 {
@@ -34,8 +37,9 @@ func (o *Options) endReserve() int {
 func (f *file) findReserve() error {
 	return f.db.View(func(tx *bbolt.Tx) error {
 		if bucket := tx.Bucket([]byte(reserveBucket)); bucket != nil {
-			f.reserve = len(bucket.Get([]byte(reserveKey)))
-			f.reserved = f.reserve > 0
+			if n := len(bucket.Get([]byte(reserveKey))); n > 0 {
+				f.reserve, f.reserved = n, true
+			}
 		}
 		return nil
 	})
@@ -43,15 +47,20 @@ func (f *file) findReserve() error {
 
 // makeReserve sets the reserve aside. An error is an ErrUnavailable.
 func (f *file) makeReserve() error {
-	err := f.alter(func(tx *bbolt.Tx) error {
-		bucket, err := tx.CreateBucketIfNotExists([]byte(reserveBucket))
-		if err != nil {
-			return err
-		}
-		return bucket.Put([]byte(reserveKey), make([]byte, f.reserve))
-	})
+	err := f.alter(func(tx *bbolt.Tx) error { return putReserve(tx, f.reserve) })
 	f.reserved = err == nil
 	return err
+}
+
+func putReserve(tx *bbolt.Tx, size int) error {
+	if size == 0 {
+		return nil
+	}
+	bucket, err := tx.CreateBucketIfNotExists([]byte(reserveBucket))
+	if err != nil {
+		return err
+	}
+	return bucket.Put([]byte(reserveKey), make([]byte, size))
 }
 
 // freeReserve gives the pages of the reserve to the writes that come next. It needs
