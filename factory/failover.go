@@ -26,7 +26,7 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 	if err != nil {
 		return nil, err
 	}
-	again := c.reload(address)
+	again, source := c.reload(address), c.sourceOf(address)
 	store, _ := redis.StoreName(address, c.prefixOf(address)) // what is wrong with it is found below
 	backend, err := failover.Open(ctx, failover.Options{
 		Open: func(ctx context.Context) (perdure.Backend, error) {
@@ -35,12 +35,16 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 					address = now
 				}
 			}
-			return c.openRedis(ctx, address, true, logger)
+			b, err := c.openRedis(ctx, address, true, logger)
+			if errors.Is(err, perdure.ErrInvalid) {
+				err = c.advise(source, err)
+			}
+			return b, err
 		},
 		Dir: dir, Store: store, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, MaxDowntime: c.OutageMaxDowntime, DataLoss: c.DataLoss,
 		MaxMirrorBytes: c.MaxMemory, MaxJournalBytes: c.MaxMemory,
 		MaxRetries: c.RedisMaxRetries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
-		Explain: c.named(c.sourceOf(address)), OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,
+		Explain: c.named(source), OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,
 	})
 	var invalid *perdure.InvalidError
 	var unopened *failover.JournalError

@@ -1,6 +1,7 @@
 package factory
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -124,7 +125,7 @@ func (c *Config) advise(source string, err error) error {
 	switch {
 	case errors.As(err, &journal): // which says itself
 	case errors.As(err, &invalid) && invalid.Field == "store address":
-		return &perdure.InvalidError{Field: source, Problem: c.named(source)(invalid.Problem)}
+		return &perdure.InvalidError{Field: cmp.Or(source, invalid.Field), Problem: c.named(source)(invalid.Problem)}
 	case errors.Is(err, perdure.ErrUnavailable):
 		return fmt.Errorf("%w\n%s says where the store is", err, source)
 	}

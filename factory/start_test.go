@@ -160,7 +160,7 @@ func TestAJournalStartsAllTheSame(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	must(t, i.Close())
-	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "WRONGPASS") || strings.Contains(text, "hunter2") {
+	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "WRONGPASS") || !strings.Contains(text, "correct REDIS_URL") || strings.Contains(text, "store address") || strings.Contains(text, "hunter2") {
 		t.Errorf("the log says:\n%s", text)
 	}
 }

@@ -13,7 +13,10 @@ type baseline struct {
 
 // told is what there is to tell of an outage at its end.
 func (b *Backend) told(o baseline) string {
-	text := "all that was written in the outage is merged: " + count(b.metrics.replayed.Load()-o.merged, "record")
+	text := "nothing was written in the outage"
+	if n := b.metrics.replayed.Load() - o.merged; n > 0 {
+		text = "all that was written in the outage is merged: " + count(n, "record")
+	}
 	if n := b.metrics.lost.Load() - o.lost; n > 0 {
 		text += fmt.Sprintf("; %s that the session store had lost given back", count(n, "record"))
 	}

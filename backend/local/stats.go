@@ -71,7 +71,11 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 func (b *Backend) inspectMemory() perdure.Finding {
 	used, bound := b.bytes.Load(), b.opts.MaxBytes
 	f := perdure.Finding{Name: "memory", Found: fmt.Sprintf("%s of %s", mebibytes(used), mebibytes(bound))}
-	if used > bound/10*8 {
+	switch room := bound - bound/16 - used; {
+	case room < 1<<10: // about what a small session takes
+		f.Severity = perdure.SeverityError
+		f.Advice = "raise the bound (PERDURE_MAX_MEMORY): new sessions are refused; people can still log out"
+	case used > bound/10*8:
 		f.Severity = perdure.SeverityWarning
 		f.Advice = "raise the bound before it is reached: new sessions are refused then"
 	}

@@ -86,7 +86,7 @@ func (a *app) openStore(c *cobra.Command, mayMake bool) (*factory.Instance, erro
 }
 
 func (a *app) openAt(ctx context.Context, config factory.Config) (*factory.Instance, error) {
-	logger := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	logger := slog.New(notes{to: a.stderr})
 	if a.address == "" {
 		return factory.Open(ctx, config, logger)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
+	"github.com/perdure/perdure/backend/redis"
 	"github.com/perdure/perdure/factory"
 	"github.com/perdure/perdure/internal/printable"
 	"github.com/perdure/perdure/server"
@@ -79,7 +81,11 @@ func (a *app) runServe(ctx context.Context) (err error) {
 	if err := a.announce(up, note); err != nil {
 		return err
 	}
-	return s.Serve(ctx, listener)
+	if err := s.Serve(ctx, listener); err != nil {
+		return err
+	}
+	logger.Info("stopped: no request is under way any more")
+	return nil
 }
 
 // cannotListen names the setting, and says what to do where the port is taken.
@@ -180,6 +186,8 @@ func outlook(h failover.Health, policy failover.Outage, fails bool) string {
 		return "note:  REDIS_FALLBACK_ENABLED is false: while Redis is away, calls answer unavailable\n"
 	case h.JournalError != "" && h.Redis.Available:
 		return "note:  the journal takes no writes (" + printable.Text(h.JournalError) + "): if Redis goes away now, logins answer unavailable\n"
+	case !h.Redis.Available && strings.Contains(h.Reason, redis.Misfit):
+		return "note:  Redis answers, and a setting does not fit it (" + printable.Text(h.Reason) + "): " + present(h, policy) + "\n"
 	case !h.Redis.Available:
 		return "note:  Redis is away (" + printable.Text(h.Reason) + "): " + present(h, policy) + "\n"
 	case policy == failover.OutageRefuse:
