@@ -204,7 +204,7 @@ func (r *Record) Append(b []byte) []byte {
 // It returns an ErrFormat.
 func DecodeRecord(id, value string) (Record, error) {
 	if len(value) > 0 && value[0] != recordFormat {
-		return Record{}, fmt.Errorf("%w: %s has format %d and this build reads format %d; upgrade this process", ErrFormat, clip(id), value[0], recordFormat)
+		return Record{}, fmt.Errorf("%w: %s has format %d and this build reads format %d: it is damaged, or of a later release", ErrFormat, clip(id), value[0], recordFormat)
 	}
 	if len(value) < offTail || len(value) < offTail+int(value[offTailLen]) {
 		return Record{}, fmt.Errorf("%w: %s is cut short at %d bytes", ErrFormat, clip(id), len(value))

@@ -108,3 +108,6 @@ func withoutSecrets(address string) string {
 	path, _, _ := strings.Cut(tail, "?")
 	return scheme + "://" + authority[strings.LastIndexByte(authority, '@')+1:] + path
 }
+
+// IsRedis reports whether an address is that of Redis or Valkey.
+func IsRedis(address string) bool { return isRedis(address) }

@@ -121,6 +121,9 @@ type Config struct {
 	// through the admin port of that daemon, at AdminListen. Defaults to false: it
 	// is an ErrUnavailable. It is for tools, not for who serves sessions.
 	ThroughDaemon bool
+	// settings says that the store is the one that the settings name, and no address
+	// that was given.
+	settings bool
 	// Origins are the web origins whose pages may call, besides those of this
 	// machine. Defaults to none.
 	Origins []string `env:"PERDURE_ALLOWED_ORIGINS"`

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,10 @@ const (
 	daemonTimeout = 10 * time.Second // for a call of a daemon that has no deadline of its own
 	lookTimeout   = 3 * time.Second  // to find out whether there is one
 )
+
+// ErrOtherDaemon says that the daemon at the admin port, Config.AdminListen, has another
+// store than the one asked for. It is a perdure.ErrUnavailable.
+var ErrOtherDaemon = fmt.Errorf("%w: the daemon is another's", perdure.ErrUnavailable)
 
 // IsDaemon reports whether an address is that of a daemon.
 func IsDaemon(address string) bool {
@@ -44,9 +49,13 @@ func openDaemon(ctx context.Context, address string) (perdure.Backend, error) {
 func (c *Config) openFileHeld(ctx context.Context, address, dir string, logger *slog.Logger) (perdure.Backend, error) {
 	b, err := c.openLocal(dir, -1, logger)
 	switch {
-	case err == nil:
-		c.warnOfDaemon(ctx, address, logger)
+	case err == nil && c.settings:
+		if err := c.abandoned(ctx, address); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
 		return b, nil
+	case err == nil:
+		return b, nil // who names it knows what he does
 	case !errors.Is(err, local.ErrLocked) && !errors.Is(err, fs.ErrPermission):
 		return nil, err
 	}
@@ -72,28 +81,31 @@ func (c *Config) openMemoryHeld(ctx context.Context) (perdure.Backend, error) {
 // openHeld opens the embedded store at an address through the admin port of the daemon
 // that holds it. It returns an ErrUnavailable where no daemon there does.
 func (c *Config) openHeld(ctx context.Context, address string) (perdure.Backend, error) {
-	at, err := c.daemonKeeps(ctx)
+	h, err := c.daemonHealth(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if _, shown := describe(address); !samePlace(at, shown) {
-		return nil, fmt.Errorf("%w: the daemon at %s keeps its sessions at %s", perdure.ErrUnavailable, c.AdminListen, at)
+	if _, shown := describe(address); !samePlace(h.Address, shown) {
+		return nil, fmt.Errorf("%w: that at %s keeps its sessions at %s", ErrOtherDaemon, c.AdminListen, h.Address)
 	}
 	return openDaemon(ctx, "http://"+c.AdminListen)
 }
 
-// warnOfDaemon says that the embedded store at an address, which nobody holds, is not
-// where the daemon of the same settings keeps its sessions: it was switched.
-func (c *Config) warnOfDaemon(ctx context.Context, address string, logger *slog.Logger) {
-	own, err := c.Address()
+// abandoned returns an error for the embedded store at an address, which nobody holds, if
+// the daemon at the admin port has left it: it was switched, and what is done to the file
+// is done to nobody's session.
+func (c *Config) abandoned(ctx context.Context, address string) error {
+	h, err := c.daemonHealth(ctx)
+	if err != nil {
+		return nil // there is no daemon
+	}
 	_, shown := describe(address)
-	if _, expected := describe(own); err != nil || shown != expected {
-		return // who names another store knows what he does
+	left := slices.ContainsFunc(h.SwitchedFrom, func(from string) bool { return samePlace(from, shown) })
+	if !left || samePlace(h.Address, shown) {
+		return nil
 	}
-	if at, err := c.daemonKeeps(ctx); err == nil && !samePlace(at, shown) {
-		logger.Warn("the daemon keeps its sessions elsewhere: give that address, or its admin port, as the store",
-			"daemon", "http://"+c.AdminListen, "sessions", at, "this", shown)
-	}
+	return fmt.Errorf("the sessions are not in %s any more: the daemon at %s was switched to %s; give --store http://%s, "+
+		"and change the environment to where they are (--store %s is what was left)", shown, c.AdminListen, h.Address, c.AdminListen, shown)
 }
 
 // samePlace reports whether two addresses, without secrets, are one: a data directory
@@ -115,26 +127,25 @@ func samePlace(a, b string) bool {
 	return err == nil && os.SameFile(first, second)
 }
 
-// daemonKeeps is where the daemon at the admin port says that it keeps its sessions.
-func (c *Config) daemonKeeps(ctx context.Context) (address string, err error) {
+// daemonHealth is what the daemon at the admin port says of itself.
+func (c *Config) daemonHealth(ctx context.Context) (health InstanceHealth, err error) {
 	if c.AdminListen == AdminNone {
-		return "", fmt.Errorf("%w: PERDURE_ADMIN_LISTEN is %s", perdure.ErrUnavailable, AdminNone)
+		return health, fmt.Errorf("%w: PERDURE_ADMIN_LISTEN is %s", perdure.ErrUnavailable, AdminNone)
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.AdminListen+"/healthz", nil)
 	if err != nil {
-		return "", err
+		return health, err
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", perdure.ErrUnavailable, err)
+		return health, fmt.Errorf("%w: %w", perdure.ErrUnavailable, err)
 	}
 	defer response.Body.Close()
-	var health InstanceHealth
 	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&health); err != nil || health.Address == "" {
-		return "", fmt.Errorf("%w: %s is not the admin port of a daemon", perdure.ErrUnavailable, c.AdminListen)
+		return health, fmt.Errorf("%w: %s is not the admin port of a daemon", perdure.ErrUnavailable, c.AdminListen)
 	}
-	return health.Address, nil
+	return health, nil
 }

@@ -26,6 +26,7 @@ type Instance struct {
 
 	mu    sync.Mutex
 	place place
+	left  []string // the addresses that it was switched from, without secrets
 
 	switching sync.Mutex // one switch at a time
 }
@@ -84,9 +85,10 @@ func Open(ctx context.Context, c Config, logger *slog.Logger) (*Instance, error)
 		return nil, err
 	}
 	logger = orDiscard(logger)
+	c.settings = true
 	backend, err := c.openServing(ctx, address, logger)
 	if err != nil && source != "" {
-		return nil, advise(source, err)
+		return nil, c.advise(source, err)
 	}
 	if err != nil {
 		return nil, err

@@ -3,9 +3,11 @@ package factory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
@@ -24,7 +26,7 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 	if err != nil {
 		return nil, err
 	}
-	again := c.reload(address)
+	again, source := c.reload(address), c.sourceOf(address)
 	store, _ := redis.StoreName(address, c.prefixOf(address)) // what is wrong with it is found below
 	backend, err := failover.Open(ctx, failover.Options{
 		Open: func(ctx context.Context) (perdure.Backend, error) {
@@ -33,15 +35,22 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 					address = now
 				}
 			}
-			return c.openRedis(ctx, address, true, logger)
+			b, err := c.openRedis(ctx, address, true, logger)
+			if errors.Is(err, perdure.ErrInvalid) {
+				err = c.advise(source, err)
+			}
+			return b, err
 		},
 		Dir: dir, Store: store, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, MaxDowntime: c.OutageMaxDowntime, DataLoss: c.DataLoss,
 		MaxMirrorBytes: c.MaxMemory, MaxJournalBytes: c.MaxMemory,
 		MaxRetries: c.RedisMaxRetries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
-		OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,
+		Explain: c.named(source), OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,
 	})
 	var invalid *perdure.InvalidError
+	var unopened *failover.JournalError
 	switch {
+	case errors.As(err, &unopened):
+		return nil, fmt.Errorf("%w\nPERDURE_DATA_DIR says where that is: give a directory that this user can write, or none", err)
 	case errors.As(err, &invalid) && invalid.Field == "URL": // of what was opened, and then looked at
 		return nil, explainRedis(address, err)
 	case err != nil:
@@ -59,6 +68,9 @@ func (c *Config) journalDir(logger *slog.Logger) (string, error) {
 	dir, err := filepath.Abs(filepath.Join(c.DataDir, journals))
 	if err == nil {
 		err = os.MkdirAll(dir, 0o700)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return dir, nil // it is made when there is room
 	}
 	if err != nil && c.DataDir == defaultDataDir {
 		logger.Warn("what is written while Redis is away is kept in memory alone", "error", err, "advice", "set PERDURE_DATA_DIR to a directory that can be written, or to none")

@@ -1,6 +1,7 @@
 package factory
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/backend/redis"
 )
 
@@ -97,14 +99,14 @@ func hasPrefix(query string) bool {
 func explainRedis(address string, err error) error {
 	var invalid *perdure.InvalidError
 	switch {
-	case errors.Is(err, redis.ErrEviction):
-		return fmt.Errorf("%s: %w", withoutSecrets(address), err)
+	case errors.Is(err, redis.ErrEviction) && errors.As(err, &invalid):
+		return fmt.Errorf("%w: %w", redis.ErrEviction, &perdure.InvalidError{Field: "PERDURE_REDIS_REFUSE_EVICTION", Problem: invalid.Problem})
 	case errors.As(err, &invalid):
 		if name, ok := map[string]string{
 			"URL": "store address", "Prefix": "REDIS_KEY_PREFIX", "CAFile": "PERDURE_REDIS_CA_FILE",
 			"CertFile": "PERDURE_REDIS_CERT_FILE", "KeyFile": "PERDURE_REDIS_KEY_FILE",
 		}[invalid.Field]; ok {
-			problem := invalid.Problem
+			problem := optionNames().Replace(invalid.Problem)
 			if strings.HasPrefix(problem, redis.Misfit) {
 				problem = withoutSecrets(address) + " " + problem
 			}
@@ -117,13 +119,43 @@ func explainRedis(address string, err error) error {
 }
 
 // advise adds which setting says where the store is.
-func advise(source string, err error) error {
+func (c *Config) advise(source string, err error) error {
 	var invalid *perdure.InvalidError
+	var journal *failover.JournalError
 	switch {
+	case errors.As(err, &journal): // which says itself
 	case errors.As(err, &invalid) && invalid.Field == "store address":
-		return &perdure.InvalidError{Field: source, Problem: invalid.Problem}
+		return &perdure.InvalidError{Field: cmp.Or(source, invalid.Field), Problem: c.named(source)(invalid.Problem)}
 	case errors.Is(err, perdure.ErrUnavailable):
 		return fmt.Errorf("%w\n%s says where the store is", err, source)
 	}
 	return err
+}
+
+// optionNames puts the names of settings for those of package redis's options.
+func optionNames() *strings.Replacer {
+	return strings.NewReplacer("CAFile", "PERDURE_REDIS_CA_FILE", "CertFile", "PERDURE_REDIS_CERT_FILE", "KeyFile", "PERDURE_REDIS_KEY_FILE")
+}
+
+// named puts the names of settings into what package redis says of its options; the
+// address comes from the setting given, if any.
+func (c *Config) named(source string) func(text string) string {
+	where := source
+	switch source {
+	case "":
+		where = "the store address"
+	case "REDIS_URL_FILE":
+		where = "REDIS_URL_FILE=" + c.RedisURLFile
+	}
+	return func(text string) string {
+		return strings.ReplaceAll(optionNames().Replace(text), "the URL", where)
+	}
+}
+
+// sourceOf is the setting that an address comes from; empty if it is from none.
+func (c *Config) sourceOf(address string) string {
+	if now, source, err := c.redisURL(); err == nil && now == address {
+		return source
+	}
+	return ""
 }

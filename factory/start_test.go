@@ -6,14 +6,47 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
 	"github.com/perdure/perdure/factory"
 	"github.com/perdure/perdure/internal/redistest"
 )
+
+// TestSettingsAreNamedAsTheyWereSet, never as options of a package.
+func TestSettingsAreNamedAsTheyWereSet(t *testing.T) {
+	guarded := redistest.Start(t, redistest.Options{Password: "opensesame"})
+	secure := redistest.Start(t, redistest.Options{TLS: true})
+	evicting := redistest.Start(t, redistest.Options{Config: []string{"maxmemory 100mb", "maxmemory-policy allkeys-lru"}})
+	file := filepath.Join(t.TempDir(), "url")
+	must(t, os.WriteFile(file, []byte("redis://:hunter2@"+guarded.Addr()), 0o600))
+	fields := regexp.MustCompile(`\b(the URL|CAFile|CertFile|RefuseEviction|MaxBytes)\b`)
+	for name, c := range map[string]struct {
+		config factory.Config
+		says   string
+	}{
+		"a password in a file":     {factory.Config{RedisURLFile: file}, "correct REDIS_URL_FILE=" + file},
+		"a password":               {factory.Config{RedisURL: "redis://:hunter2@" + guarded.Addr()}, "correct REDIS_URL"},
+		"an unknown authority":     {factory.Config{RedisURL: "rediss://" + secure.Addr()}, "PERDURE_REDIS_CA_FILE"},
+		"eviction":                 {factory.Config{RedisURL: evicting.URL(), RedisRefuseEviction: true}, "PERDURE_REDIS_REFUSE_EVICTION"},
+		"a password, as Sentinels": {factory.Config{RedisURL: "redis://:opensesame@" + guarded.Addr() + "?master_name=m"}, "master_name"},
+	} {
+		c.config.DataDir = t.TempDir()
+		i, err := factory.Open(t.Context(), c.config, nil)
+		if err == nil {
+			i.Close()
+			t.Errorf("%s: it starts", name)
+			continue
+		}
+		if text := err.Error(); !errors.Is(err, perdure.ErrInvalid) || !strings.Contains(text, c.says) || fields.MatchString(text) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
 
 func limited(t *testing.T, server *redistest.Server, user string, rules ...string) string {
 	t.Helper()
@@ -127,7 +160,7 @@ func TestAJournalStartsAllTheSame(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	must(t, i.Close())
-	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "WRONGPASS") || strings.Contains(text, "hunter2") {
+	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "WRONGPASS") || !strings.Contains(text, "correct REDIS_URL") || strings.Contains(text, "store address") || strings.Contains(text, "hunter2") {
 		t.Errorf("the log says:\n%s", text)
 	}
 }
@@ -167,7 +200,9 @@ func TestAPasswordIsRotated(t *testing.T) {
 	do("CONFIG", "SET", "requirepass", "third")
 	do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 	login(t, i)
-	await(t, i, failover.Degraded)
+	for h := await(t, i, failover.Degraded); !strings.Contains(h.Reason, "correct REDIS_URL_FILE="+file); h = await(t, i, failover.Degraded) {
+		time.Sleep(time.Millisecond)
+	}
 	write("not a URL")
 	login(t, i)
 	write("third")

@@ -159,7 +159,7 @@ type Condition string
 
 const (
 	ConditionHealthy   Condition = "healthy"
-	ConditionDegraded  Condition = "degraded"  // it serves, without Redis
+	ConditionDegraded  Condition = "degraded"  // it serves, without Redis, or would not take writes without it
 	ConditionUnhealthy Condition = "unhealthy" // it takes no writes
 )
 
@@ -175,6 +175,8 @@ type InstanceHealth struct {
 	Kind      string    `json:"kind"`
 	Address   string    `json:"address"` // without secrets
 	Error     string    `json:"error,omitempty"`
+	// SwitchedFrom are the addresses that its sessions were at before, without secrets.
+	SwitchedFrom []string `json:"switchedFrom,omitempty"`
 	// Failover is set where it fails over.
 	Failover *failover.Health `json:"failover,omitempty"`
 }
@@ -192,11 +194,17 @@ func (s *Stores) Health(ctx context.Context) Health {
 	return h
 }
 
+func (i *Instance) switchedFrom() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.left)
+}
+
 // Health looks at the instance.
 func (i *Instance) Health(ctx context.Context) InstanceHealth {
-	h := InstanceHealth{Condition: ConditionHealthy, Kind: i.Kind(), Address: i.Address()}
+	h := InstanceHealth{Condition: ConditionHealthy, Kind: i.Kind(), Address: i.Address(), SwitchedFrom: i.switchedFrom()}
 	if state, fails := i.Failover(ctx); fails {
-		if h.Failover = &state; state.State != failover.Healthy {
+		if h.Failover = &state; state.State != failover.Healthy || state.JournalError != "" {
 			h.Condition = ConditionDegraded
 		}
 	}

@@ -96,6 +96,8 @@ func reachable(ctx context.Context, to perdure.Backend) error {
 func (i *Instance) move(to place) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	_, from := describe(i.place.address)
+	i.left = append(i.left, from)
 	i.place = to
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // jsonCodec is the JSON of the interface: replies hold zero values too and no
-// white space, requests hold no fields that are not known.
+// white space but the end of their line, requests hold no fields that are not known.
 type jsonCodec struct{ name string }
 
 // Name is the subtype of the content type.
@@ -38,7 +38,7 @@ func (jsonCodec) MarshalAppend(b []byte, message any) ([]byte, error) {
 		return nil, fmt.Errorf("%T is not a message", message)
 	}
 	if b, ok := appendReply(b, message); ok {
-		return b, nil
+		return append(b, '\n'), nil
 	}
 	start := len(b)
 	b, err := protojson.MarshalOptions{EmitDefaultValues: true}.MarshalAppend(b, m)
@@ -50,6 +50,7 @@ func (jsonCodec) MarshalAppend(b []byte, message any) ([]byte, error) {
 	if err := json.Compact(compact, b[start:]); err != nil {
 		return nil, err
 	}
+	compact.WriteByte('\n')
 	return compact.Bytes(), nil
 }
 

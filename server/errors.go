@@ -16,6 +16,8 @@ import (
 // in the log instead.
 var (
 	errUnavailable = errors.New("the session store cannot answer now; this says nothing about the session, try again")
+	errUnfollowed  = errors.New("the session store cannot be followed now; watch again from the last cursor")
+	errUnlisted    = errors.New("the sessions cannot all be listed now; try again, or set allowIncomplete for those that can be")
 	errFull        = errors.New("the session store is full; it takes new sessions again when others end")
 	errFeedGap     = errors.New("changes after this cursor are no longer in the feed; list the sessions afresh and watch from the cursor in this error's details")
 	errListExpired = errors.New("the list cannot go on after this pageToken, since the store went away or came back meanwhile, or was replaced; leave it out to begin the list anew")
@@ -37,6 +39,10 @@ func coded(ctx context.Context, err error) *connect.Error {
 		return coded
 	case errors.Is(err, errStopping):
 		return connect.NewError(connect.CodeUnavailable, errStopping)
+	case errors.Is(err, errUnfollowed):
+		return connect.NewError(connect.CodeUnavailable, errUnfollowed)
+	case errors.Is(err, errUnlisted) && ctx.Err() == nil:
+		return connect.NewError(connect.CodeUnavailable, errUnlisted)
 	case errors.As(err, &invalid):
 		// A text that quotes the request may cut a character in two.
 		return connect.NewError(connect.CodeInvalidArgument, errors.New(strings.ToValidUTF8(invalid.Error(), "…")))

@@ -44,7 +44,7 @@ func (s *Server) checks(ctx context.Context) []check {
 	store.took = time.Since(start)
 	if store.err != nil {
 		s.options.Logger.WarnContext(ctx, "not ready", "check", store.name, "error", store.err)
-		store.err = errors.New("cannot take a write; the server's log says why")
+		store.err = errors.New("a login or a logout would fail now; the server's log says why")
 	}
 	return []check{serving, store}
 }
@@ -62,7 +62,7 @@ func (s *Server) failover(ctx context.Context) (failover.Health, bool) {
 // the log.
 func outline(h failover.Health) string {
 	mark := "[+]"
-	if h.State != failover.Healthy {
+	if h.State != failover.Healthy || h.JournalError != "" || h.Waiting != "" || len(h.Kept) > 0 {
 		mark = "[!]"
 	}
 	line := fmt.Sprintf("%s redis %s since %s; %s mirror: %d sessions, %v old", mark, h.State, h.Since.UTC().Format(time.RFC3339),
@@ -71,23 +71,36 @@ func outline(h failover.Health) string {
 		line += fmt.Sprintf("; %d of %d partitions are away, the others are served by redis", n, perdure.Partitions)
 	}
 	if h.JournalDepth > 0 {
-		line += fmt.Sprintf("; journal: %d records wait, the first for %v", h.JournalDepth, time.Duration(h.JournalOldest)*time.Millisecond)
+		line += fmt.Sprintf("; journal: %s for %v", counted(h.JournalDepth, "record waits,", "records wait, the first"), time.Duration(h.JournalOldest)*time.Millisecond)
 	}
-	if h.State == failover.ReadOnly {
-		line += "; the journal takes no writes: see the reason in /healthz"
+	if h.HeldBack > 0 {
+		line += "; " + counted(h.HeldBack, "session that was kept is", "sessions that were kept are") + " held back until redis is back (PERDURE_OUTAGE_MAX_DOWNTIME)"
+	}
+	if h.Waiting != "" {
+		line += "; " + h.Waiting
+	}
+	if h.State == failover.ReadOnly || h.JournalError != "" {
+		line += "; the journal takes no writes: see journalError in /healthz"
 	} else if !h.JournalDurable {
 		line += "; what is written in an outage is not on disk"
 	}
 	if n := len(h.Kept); n > 0 {
-		line += fmt.Sprintf("; %d journals in the data directory are not merged: see journalsKept in /healthz", n)
+		line += "; " + counted(int64(n), "journal in the data directory is", "journals in the data directory are") + " kept aside: see journalsKept in /healthz"
 	}
 	if h.Refused > 0 {
-		line += fmt.Sprintf("; %d records refused by redis", h.Refused)
+		line += "; " + counted(h.Refused, "record is", "records are") + " refused by redis"
 	}
 	if h.Lost > 0 {
-		line += fmt.Sprintf("; %d records that redis had lost were given back so far", h.Lost)
+		line += "; " + counted(h.Lost, "record that redis had lost was", "records that redis had lost were") + " given back so far"
 	}
 	return line
+}
+
+func counted(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // plainHealth is that of a store that does not fail over, by the field that one which

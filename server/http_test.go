@@ -72,7 +72,7 @@ func TestDefaultsAreWritten(t *testing.T) {
 		{"ValidateSession", `{"id":"not an id"}`, `{"valid":false}`},
 		{"RevokeUserSessions", `{"userId":"ada"}`, `{"revoked":0}`},
 	} {
-		if status, reply := r.postRaw(c.method, c.body); status != http.StatusOK || reply != c.want {
+		if status, reply := r.postRaw(c.method, c.body); status != http.StatusOK || reply != c.want+"\n" {
 			t.Errorf("%s %s answered %d %s, not %s", c.method, c.body, status, reply, c.want)
 		}
 	}

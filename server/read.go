@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -71,6 +72,9 @@ func (s sessions) ListSessions(ctx context.Context, in *perdurev1.ListSessionsRe
 	var bad *perdure.InvalidError
 	if errors.As(err, &bad) && bad.Field == "cursor" {
 		return nil, invalid("pageToken", "is not one of this list; give the nextPageToken of a page, or leave it out to start afresh")
+	}
+	if errors.Is(err, perdure.ErrUnavailable) && !in.GetAllowIncomplete() {
+		return nil, fmt.Errorf("%w: %w", errUnlisted, err)
 	}
 	if err != nil {
 		return nil, err

@@ -34,6 +34,9 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /livez", s.livez)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "there is nothing here: a call is a POST to /perdure.v1.SessionService/CreateSession, …; health is at /livez, /readyz?verbose and /healthz", http.StatusNotFound)
+	})
 	return boundBody(bodyTimeout, s.guardOrigin(mux))
 }
 
@@ -54,8 +57,38 @@ func explain(next http.Handler) http.Handler {
 			http.Error(w, "send JSON with its content type: curl -H 'Content-Type: application/json' …", http.StatusUnsupportedMediaType)
 			return
 		}
-		next.ServeHTTP(w, r)
+		line := &errorLine{ResponseWriter: w}
+		next.ServeHTTP(line, r)
+		line.end()
 	})
+}
+
+// errorLine ends the line that an error in JSON is on, as the codec does for a reply: the
+// prompt of a shell comes after it.
+type errorLine struct {
+	http.ResponseWriter
+	failed bool
+}
+
+// Unwrap is for http.ResponseController.
+func (l *errorLine) Unwrap() http.ResponseWriter { return l.ResponseWriter }
+
+// Flush is for a stream.
+func (l *errorLine) Flush() { _ = http.NewResponseController(l.ResponseWriter).Flush() }
+
+func (l *errorLine) WriteHeader(status int) {
+	header := l.Header()
+	l.failed = status >= http.StatusBadRequest && header.Get("Content-Type") == "application/json" && header.Get("Content-Encoding") == ""
+	if l.failed {
+		header.Del("Content-Length")
+	}
+	l.ResponseWriter.WriteHeader(status)
+}
+
+func (l *errorLine) end() {
+	if l.failed {
+		_, _ = l.Write([]byte("\n")) // who has left does not read it
+	}
 }
 
 // sessions implements the methods of SessionService. An error of the Store is

@@ -16,7 +16,10 @@ import (
 // caller who has had it misses nothing that it does next.
 func (s sessions) WatchSessions(ctx context.Context, in *perdurev1.WatchSessionsRequest, stream *connect.ServerStream[perdurev1.WatchSessionsResponse]) error {
 	for batch, err := range s.store.Watch(ctx, in.GetCursor()) {
-		if err != nil {
+		switch {
+		case errors.Is(err, perdure.ErrUnavailable):
+			return fmt.Errorf("%w: %w", errUnfollowed, err)
+		case err != nil:
 			return gap(err, batch.Next)
 		}
 		if err := stream.Send(toChanges(batch)); err != nil {

@@ -114,7 +114,7 @@ func (b *Backend) answersReads(ctx context.Context, front perdure.Backend, of pa
 func (b *Backend) startPartly(ctx context.Context, st *status, out absence) error {
 	b.opts.Logger.Warn("some of the session store cannot be reached", "error", out.reason())
 	next := *st
-	next.reason = out.reason()
+	next.reason = b.opts.Explain(out.reason())
 	b.move(st, &next)
 	st = &next
 	if pending, _ := b.journal.depth(); pending == 0 {

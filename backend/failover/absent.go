@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ func (b *Backend) passOver(bad *perdure.UnreadableError) map[string]bool {
 	met := bad.Set()
 	for id := range met {
 		if b.unreadable.len() < maxUnreadable && b.unreadable.add(id) {
-			b.opts.Logger.Error("a stored record cannot be read; it is passed over and stays as it is", "id", id, "error", bad.Err)
+			b.opts.Logger.Error("a stored record cannot be read; it is passed over and stays as it is", "id", id, "error", cmp.Or(bad.Err, perdure.ErrFormat))
 		}
 	}
 	return met

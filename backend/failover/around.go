@@ -38,7 +38,11 @@ func (b *Backend) lookAround() {
 	}
 	for _, k := range kept {
 		if !slices.Contains(before, k) {
-			b.opts.Logger.Warn("a journal in the directory is not merged by this process", "dir", k.Dir, "why", k.Why, "advice", k.Advice)
+			what := "a journal in the directory is not merged by this process"
+			if isDamagedFolder(k.Dir) {
+				what = "what is left of a damaged journal is kept aside"
+			}
+			b.opts.Logger.Warn(what, "dir", k.Dir, "why", k.Why, "advice", k.Advice)
 		}
 	}
 }
@@ -50,7 +54,7 @@ func (b *Backend) keptJournal(dir string) (KeptJournal, bool) {
 		if err != nil || loss == "" {
 			loss = "a damaged journal"
 		}
-		return KeptJournal{dir, loss, "look at it if you want to, then remove the folder"}, true
+		return KeptJournal{dir, loss, keptAdvice}, true
 	}
 	store, err := identity(dir)
 	sign, unsigned := readSign(dir)

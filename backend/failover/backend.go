@@ -69,6 +69,7 @@ type Backend struct {
 	marker          string                 // the id of the record that says that the front store is being filled
 	filler          string                 // the name of this process in it
 	copying         rwLock                 // one writer or remover of the mirror's copy
+	unreadSessions  atomic.Int64           // in unread, as it was at the start
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
 	marking         sync.Mutex             // of the copy as outdated, which it then is
 	outdated        bool
@@ -92,6 +93,7 @@ type status struct {
 	graceUntil  time.Time       // who is absent may be on the way back until then
 	away        partitions      // of the front store, while degraded
 	first       bool            // nothing has been amiss since the start
+	outage      baseline        // when the present outage began, or the last one
 
 	// left is closed when the state ends, for those who wait in it: how long to
 	// wait was decided by the state.
@@ -118,18 +120,23 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	}
 	clockwork := newClockwork(&opts)
 	opts.Now = clockwork.Now
-	b := &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler()), filler: perdure.NewID(0)}
+	var b *Backend
+	opts.journalMade = func() { b.afterMaking() }
+	b = &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler()), filler: perdure.NewID(0)}
 	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
 		return nil, err
 	}
 	if b.journal, err = openJournal(&opts, b.clock); err != nil {
-		return nil, errors.Join(err, b.mirror.Close())
+		return nil, errors.Join(&JournalError{opts.Dir, err}, b.mirror.Close())
 	}
 	b.time.earlier = b.journal.readAdrift()
-	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "it has not been reached yet", away: everywhere(), left: make(chan struct{}), first: true})
+	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "the session store has not been reached yet", away: everywhere(), left: make(chan struct{}), first: true,
+		outage: baseline{began: opts.Now()}})
+	b.tellFound()
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.restoreMirror()
 	b.cutOff = !b.journal.unlisted
+	b.tryJournal(ctx)
 	if err := b.start(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -178,14 +185,14 @@ func (b *Backend) start(ctx context.Context) error {
 	case wrong && pending == 0:
 		return err
 	case wrong:
-		b.opts.Logger.Error("the session store answers, and the configuration does not fit it; starting all the same, since a journal waits to be merged: correct the configuration and start again",
+		b.opts.Logger.Error("the session store answers, and the configuration does not fit it; starting all the same, since a journal waits to be merged: correct the setting that the error names and start again",
 			"error", err, "records", pending)
 	case err != nil:
-		b.opts.Logger.Warn("the session store cannot be reached", "error", err)
+		b.opts.Logger.Warn("the session store cannot be reached", "error", err, "advice", b.prospect(st))
 	}
 	if err != nil {
 		down := *st
-		down.reason = plain(err)
+		down.reason = b.opts.Explain(plain(err))
 		b.move(st, &down)
 		b.doubt("it could not be reached at the start")
 		b.persistMirror()

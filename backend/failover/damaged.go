@@ -15,6 +15,8 @@ import (
 // damagedMark is in the name of a folder whose journal was damaged and is kept aside.
 const damagedMark = ".damaged-"
 
+const keptAdvice = "nothing has to be done: remove the folder when nobody wants to look at it any more"
+
 // lossFile is a file in such a folder whose first line says what was lost.
 const lossFile = "loss"
 
@@ -45,17 +47,18 @@ func (j *journal) setAside(o *Options, clock *perdure.Clock, dir string, cause e
 			}
 		}
 	}
-	lost := "how many are lost cannot be told"
+	lost := "how many more there were cannot be told"
 	if left.Want >= 0 {
-		lost = fmt.Sprintf("%d are lost", max(left.Want-len(ids), 0))
+		lost = count(int64(max(left.Want-len(ids), 0)), "record") + " lost"
 	}
-	loss := fmt.Sprintf("a damaged journal: %d records were saved from it and are merged, %s", len(ids), lost)
+	loss := fmt.Sprintf("a damaged journal: %s saved from it, and merged with the others when Redis is back; %s", count(int64(len(ids)), "record"), lost)
+	why, _, _ := strings.Cut(cause.Error(), "; ") // what to do about a store's file is no advice here
 	kept, err := rename(o, dir, loss)
 	if err != nil {
 		return err
 	}
 	j.left = append(j.left, kept)
-	o.Logger.Error("the journal in a folder is damaged; the folder is kept aside", "dir", dir, "kept", kept, "saved", len(ids), "loss", lost, "error", cause)
+	o.Logger.Error("the journal in a folder is damaged; the folder is kept aside", "dir", dir, "kept", kept, "saved", len(ids), "loss", lost, "error", why, "advice", keptAdvice)
 	return nil
 }
 

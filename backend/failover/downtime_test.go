@@ -86,6 +86,9 @@ func TestKilledInOneOutageAndStartedInTheNext(t *testing.T) {
 				s := begin(t, killed)
 				time.Sleep(2 * time.Hour)
 				n := s.next(t, failover.Options{})
+				if h := n.failover.Health(t.Context()); h.HeldBack < 30 {
+					t.Errorf("%d are said to be held back", h.HeldBack)
+				}
 				for _, id := range [...]string{s.known[0], s.touched[0], s.minted[0]} {
 					n.wantUnknown(t, id)
 				}
@@ -214,4 +217,24 @@ func TestTheSecondOutageOfALife(t *testing.T) {
 	if r, err := again.Get(t.Context(), id); r.Kind == perdure.KindSession {
 		t.Errorf("after the restart: %v, %v", r.Kind, err)
 	}
+}
+
+// TestTheJournalHasWaited over a restart, and the start says what it has found.
+func TestTheJournalHasWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "a")
+		first := newProcess(t, newShared(t), failover.Options{Dir: dir})
+		first.cutOff(t)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if err := first.Store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		next := &node{cut: &atomic.Bool{}}
+		next.cut.Store(true)
+		next.open(t, failover.Options{Dir: dir, Open: func(context.Context) (perdure.Backend, error) { return nil, errCut }})
+		if h := next.failover.Health(t.Context()); h.JournalDepth == 0 || h.JournalOldest < 60_000 {
+			t.Errorf("%d records have waited for %d ms", h.JournalDepth, h.JournalOldest)
+		}
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -19,9 +21,24 @@ const maxFolders = 256
 const anySkew = 200 * 365 * 24 * time.Hour
 
 func openLocal(o *Options, dir string) (*local.Backend, error) {
-	return local.Open(local.Options{
-		Dir: dir, MaxBytes: o.MaxJournalBytes, MaxEndBytes: endBytes(o), MaxClockSkew: anySkew, FeedLength: 1, LockWait: -1, Strict: true, Now: o.Now, Logger: o.Logger,
-	})
+	return local.Open(journalOptions(o, dir))
+}
+
+func journalOptions(o *Options, dir string) local.Options {
+	return local.Options{
+		Dir: dir, MaxBytes: o.MaxJournalBytes, MaxEndBytes: endBytes(o), MaxClockSkew: anySkew, FeedLength: 1, LockWait: -1, Strict: true,
+		Made: o.journalMade, Now: o.Now, Logger: o.Logger,
+	}
+}
+
+// openLate opens a journal that the disk has no room for: until there is some it takes
+// no writes. Its folder is one that no other process comes upon meanwhile.
+func openLate(o *Options) (*local.Backend, string, error) {
+	dir := filepath.Join(o.Dir, strconv.Itoa(maxFolders+1+rand.IntN(math.MaxInt32-maxFolders)))
+	options := journalOptions(o, dir)
+	options.Late = true
+	b, err := local.Open(options)
+	return b, dir, err
 }
 
 // openFolder opens the journal in the first folder of the directory that no other
@@ -37,6 +54,9 @@ func openFolder(o *Options) (*local.Backend, string, error) {
 		b, err := openOurs(o, dir)
 		if errors.Is(err, local.ErrLocked) || errors.Is(err, errForeign) || errors.Is(err, local.ErrDamaged) {
 			continue
+		}
+		if errors.Is(err, local.ErrNoRoom) {
+			return openLate(o)
 		}
 		return b, dir, err
 	}

@@ -25,13 +25,21 @@ type Health struct {
 	// store: all but in a Cluster, of which some masters may be there.
 	PartitionsAway int `json:"partitionsAway,omitempty"`
 
-	JournalDepth   int64 `json:"journalDepth"` // records that wait to be merged
-	JournalBytes   int64 `json:"journalBytes"`
-	JournalOldest  int64 `json:"journalOldest"`  // milliseconds that the first has waited
-	JournalDurable bool  `json:"journalDurable"` // false: a crash in an outage loses it, or it takes no writes
+	JournalDepth   int64  `json:"journalDepth"` // records that wait to be merged
+	JournalBytes   int64  `json:"journalBytes"`
+	JournalOldest  int64  `json:"journalOldest"`          // milliseconds that the first has waited
+	JournalDurable bool   `json:"journalDurable"`         // false: a crash in an outage loses it, or it takes no writes
+	JournalError   string `json:"journalError,omitempty"` // why it takes no writes
 	// Kept are journals in the directory that this process does not merge: of other
 	// stores, and damaged ones.
 	Kept []KeptJournal `json:"journalsKept,omitempty"`
+
+	// HeldBack is how many sessions that are kept on disk are unavailable until the front
+	// store was reached: this process was down for longer than Options.MaxDowntime.
+	HeldBack int64 `json:"heldBack,omitempty"`
+	// Waiting says, while the front store is served from, what has to wait all the same,
+	// why, and, if that is known, until when. It is empty as a rule.
+	Waiting string `json:"waiting,omitempty"`
 
 	Mirror        Mirror `json:"mirror"`       // what is kept: full or seen
 	MirrorReason  string `json:"mirrorReason"` // why that
@@ -91,6 +99,13 @@ func (b *Backend) Health(ctx context.Context) Health {
 	if kept := b.kept.Load(); kept != nil {
 		h.Kept = *kept
 	}
+	if why := b.journalWhy.Load(); why != nil && b.journalFails.Load() {
+		h.JournalError = *why
+	}
+	if st.state.outage() {
+		h.HeldBack = b.journal.stale.len() + b.unreadSessions.Load()
+	}
+	h.Waiting = b.waiting(st)
 	h.Mirror, h.MirrorReason = b.mirror.kept()
 	h.Fallback.Available = b.opts.Outage != OutageRefuse
 	b.metrics.mu.Lock()
@@ -102,17 +117,28 @@ func (b *Backend) Health(ctx context.Context) Health {
 	return h
 }
 
-// Stats counts what the front store holds, or offline what this process does.
+// Stats counts what the front store holds, or offline what this process does: that is
+// for operators, whatever the policy refuses to callers.
 func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
+	if b.opts.Outage == OutageRefuse && b.status.Load().away.all() {
+		return b.ownStats(ctx)
+	}
 	return serve(ctx, b, served[perdure.Stats]{
-		claim:  func(context.Context) error { return nil },
-		online: func(ctx context.Context, st *status) (perdure.Stats, error) { return st.front.Stats(ctx) },
-		offline: func(ctx context.Context, _ *status) (perdure.Stats, error) {
-			stats, err := b.mirror.Stats(ctx)
-			stats.Backend = "failover"
-			return stats, err
-		},
+		claim:   func(context.Context) error { return nil },
+		online:  func(ctx context.Context, st *status) (perdure.Stats, error) { return st.front.Stats(ctx) },
+		offline: func(ctx context.Context, _ *status) (perdure.Stats, error) { return b.ownStats(ctx) },
 	})
+}
+
+// ownStats counts what this process keeps.
+func (b *Backend) ownStats(ctx context.Context) (perdure.Stats, error) {
+	stats, err := b.mirror.Stats(ctx)
+	waiting, _ := b.journal.depth()
+	stats.Backend = "failover"
+	stats.Details = map[string]string{
+		"counted": fmt.Sprintf("the copy that this process keeps, not Redis, which is away; %s more in its journal", count(waiting, "record")),
+	}
+	return stats, err
 }
 
 // Ping returns nil when the backend can take a write now, if need be offline.
@@ -137,9 +163,12 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 	st := b.status.Load()
 	if st.state != Healthy {
 		findings = append(findings, perdure.Finding{
-			Severity: perdure.SeverityWarning, Name: "failover", Advice: "repair Redis: sessions are served meanwhile, and what is written is merged when it is back",
+			Severity: perdure.SeverityWarning, Name: "failover", Advice: b.prospect(st),
 			Found: fmt.Sprintf("%s since %s: %s", st.state, st.since.UTC().Format(time.RFC3339), st.reason),
 		})
+	}
+	if why := b.waiting(st); why != "" {
+		findings = append(findings, perdure.Finding{Severity: perdure.SeverityWarning, Name: "waiting", Found: why, Advice: "wait: it ends by itself"})
 	}
 	if kept := b.kept.Load(); kept != nil {
 		for _, k := range *kept {
@@ -151,5 +180,8 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 		return findings, err
 	}
 	journal, err := perdure.Inspect(ctx, b.journal)
+	for i := range journal { // it is not where the sessions are
+		journal[i].Name = "journal: " + journal[i].Name
+	}
 	return slices.Concat(findings, front, journal), err
 }

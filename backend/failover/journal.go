@@ -36,6 +36,7 @@ type journal struct {
 // life is what is known of the process that a folder is from.
 type life struct {
 	synced perdure.Millis // when its mirror was last in step; 0 is not known
+	waited perdure.Millis // for how long its first record has, as far as is known
 	recent bool           // it has stopped a short while ago, in an outage
 }
 
@@ -53,7 +54,11 @@ func openJournal(o *Options, clock *perdure.Clock) (*journal, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	if n, _ := j.depth(); n > 0 {
-		j.oldest.Store(o.Now().UnixMilli())
+		waited := perdure.Millis(0)
+		for _, l := range j.lives {
+			waited = max(waited, l.waited)
+		}
+		j.oldest.Store(o.Now().UnixMilli() - int64(waited))
 	}
 	for page, err := range pages(context.Background(), b) {
 		if err != nil {
@@ -94,8 +99,8 @@ func (j *journal) shift(by time.Duration) {
 	}
 }
 
-// noted starts the clock of the oldest entry.
-func (j *journal) noted() { j.oldest.CompareAndSwap(0, j.now().UnixMilli()) }
+// noted starts the clock of the oldest entry, and reports whether it did.
+func (j *journal) noted() bool { return j.oldest.CompareAndSwap(0, j.now().UnixMilli()) }
 
 // pages yields all records of a backend, in two passes: what ends sessions, then
 // the sessions. The first names those that cannot be read, too.

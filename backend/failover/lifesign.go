@@ -30,6 +30,9 @@ type lifeSign struct {
 	Cut bool `json:"cut"`
 	// Synced is when the mirror was last in step with the front store.
 	Synced perdure.Millis `json:"synced"`
+	// Waited is for how long the first record of the journal had waited then: no clock
+	// that was set since changes that.
+	Waited perdure.Millis `json:"waited,omitempty"`
 }
 
 // readSign reads what writeSign wrote. What is damaged says nothing.
@@ -53,7 +56,7 @@ func decodeSign(content []byte) (s lifeSign, err error) {
 	if err := json.Unmarshal(content, &s); err != nil {
 		return lifeSign{}, fmt.Errorf("%w: a sign of life is damaged", perdure.ErrFormat)
 	}
-	if s.At < 0 || s.At > perdure.MaxMillis || s.Synced < 0 || s.Synced > perdure.MaxMillis {
+	if s.At < 0 || s.At > perdure.MaxMillis || s.Synced < 0 || s.Synced > perdure.MaxMillis || s.Waited < 0 || s.Waited > perdure.MaxMillis {
 		return lifeSign{}, fmt.Errorf("%w: a sign of life is from no time", perdure.ErrFormat)
 	}
 	return s, nil
@@ -110,11 +113,23 @@ func (b *Backend) sign() {
 	if b.journal.dir == "" || b.status.Load().state == Healthy {
 		return
 	}
-	err := writeSign(b.journal.dir, lifeSign{At: b.time.shown(), Cut: b.cutOff, Synced: perdure.Millis(b.mirror.synced.Load())})
+	if b.journal.stale.len() > 0 && !b.journal.unlisted && !exists(filepath.Join(b.journal.dir, staleFile)) {
+		b.journal.listStale(&b.opts) // it was removed: no sign without it
+	}
+	b.cutOff = b.cutOff && !b.journal.unlisted
+	err := writeSign(b.journal.dir, lifeSign{At: b.time.shown(), Cut: b.cutOff, Synced: perdure.Millis(b.mirror.synced.Load()), Waited: perdure.Millis(b.journal.age().Milliseconds())})
 	if failed := err != nil; failed != b.unsigned {
 		if b.unsigned = failed; failed {
 			b.opts.Logger.Warn("no sign of life can be left beside the journal: after a restart in this outage its sessions are unavailable until it is over", "error", err)
 		}
+	}
+}
+
+// noteFirst notes that something has been written to the journal: of the first a sign is
+// left at once, so that a start in this outage knows how long it has waited.
+func (b *Backend) noteFirst() {
+	if b.journal.noted() && b.journal.dir != "" {
+		b.spawn(b.sign)
 	}
 }
 

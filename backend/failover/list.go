@@ -170,7 +170,7 @@ func byPartition(id, other string) int {
 func (b *Backend) heldPage(ctx context.Context, st *status, partial bool, l listing) (page perdure.Page, err error) {
 	all := b.mirror.knowsAll() && !b.outdatedMirror()
 	if !all && !partial {
-		return page, b.unavailable(st, "what this process holds may not be all")
+		return page, b.unavailable(st, "what this process holds may not be all: who allows that a list is incomplete gets what there is")
 	}
 	if l.limit <= 0 {
 		l.limit = defaultPage

@@ -56,6 +56,7 @@ func (b *Backend) look(ctx context.Context, before tally) (found tally) {
 		}
 		b.degrade(st, out)
 		b.setReadable(out.readable)
+		b.setReason(out)
 	}
 	switch steady := found.well.and(before.well); {
 	case st.state == Healthy && out.err == nil:
@@ -90,12 +91,17 @@ func (b *Backend) checkJournal(ctx context.Context, known int64) (failures int64
 	failures = b.journalFailures.Load()
 	st := b.status.Load()
 	failed := b.journalFails.Load()
-	if failed && failures == known || !failed && st.state == Healthy {
+	switch {
+	case failed && failures == known, !failed && st.state == Healthy:
 		err := b.journal.Ping(ctx)
 		if err != nil && !failed && ctx.Err() == nil {
 			b.opts.Logger.Error("the journal takes no writes: an outage now would be read-only", "error", err)
 		}
 		b.journalTook(err)
+	case !failed: // its directory may have been removed, and nobody writes
+		if err := b.journal.Check(ctx); err != nil {
+			b.journalTook(err)
+		}
 	}
 	next := *st
 	switch fails := b.journalFails.Load(); {
@@ -177,7 +183,7 @@ func (b *Backend) degrade(seen *status, out absence) {
 	}
 	next := *seen
 	next.away, next.readable = seen.away.with(out.away), out.readable
-	next.reason = describe(next.away, out.err)
+	next.reason = b.opts.Explain(describe(next.away, out.err))
 	if seen.away.empty() {
 		next.state = Degraded
 	}
@@ -195,6 +201,23 @@ func (b *Backend) setReadable(readable bool) {
 	}
 	next := *st
 	next.readable = readable
+	b.move(st, &next)
+}
+
+// setReason keeps the reason of an outage what a probe found last: it may have begun with
+// a connection that failed, and be a wrong password by now.
+func (b *Backend) setReason(out absence) {
+	st := b.status.Load()
+	reason := b.opts.Explain(describe(st.away, out.err))
+	why, journal, fails := strings.Cut(st.reason, noWrites)
+	if why == reason || !st.state.outage() || st.partly() {
+		return
+	}
+	if fails {
+		reason += noWrites + journal
+	}
+	next := *st
+	next.reason = reason
 	b.move(st, &next)
 }
 
@@ -321,7 +344,7 @@ func (b *Backend) finish(ctx context.Context, incarnation string) {
 		err = b.synced(ctx)
 	}
 	if err == nil {
-		next.state, next.reason = Healthy, "all that was written in the outage is merged"
+		next.state, next.reason = Healthy, b.told(seen.outage)
 		if seen.first {
 			next.reason = "the session store was reached at the start"
 		}
@@ -346,9 +369,15 @@ func (b *Backend) move(from, to *status) bool {
 // change is move for who holds the gate.
 func (b *Backend) change(from, to *status) bool {
 	if from.state != to.state {
-		to.since, to.left = b.opts.Now(), make(chan struct{})
+		to.left = make(chan struct{})
+	}
+	if from.state != to.state && !(from.state.outage() && to.state.outage()) { // else it goes on
+		to.since = b.opts.Now()
 	}
 	to.first = from.first && to.state == Recovering
+	if from.state == Healthy && to.state != Healthy {
+		to.outage = baseline{b.opts.Now(), b.metrics.replayed.Load(), b.metrics.lost.Load()}
+	}
 	if !b.status.CompareAndSwap(from, to) {
 		return false
 	}
@@ -367,7 +396,13 @@ func (b *Backend) change(from, to *status) bool {
 	case to.state == Recovering || to.state == Healthy:
 		level = slog.LevelInfo
 	}
-	b.opts.Logger.Log(context.Background(), level, "session store failover", "from", from.state, "to", to.state, "reason", to.reason)
+	attributes := []any{"from", from.state, "to", to.state, "reason", to.reason}
+	if to.state == Healthy && !from.first {
+		o := to.outage
+		attributes = append(attributes, "lasted", b.opts.Now().Sub(o.began).Round(time.Millisecond).String(),
+			"merged", b.metrics.replayed.Load()-o.merged, "givenBack", b.metrics.lost.Load()-o.lost, "refused", b.refused.len()+b.barred.len())
+	}
+	b.opts.Logger.Log(context.Background(), level, "session store failover", attributes...)
 	if b.opts.Notify != nil {
 		b.opts.Notify(Transition{From: from.state, To: to.state, At: to.since, Reason: to.reason})
 	}

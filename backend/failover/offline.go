@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -162,8 +163,10 @@ func (b *Backend) offlineApply(ctx context.Context, st *status, batches []perdur
 	if err != nil {
 		return nil, b.journalFailed(err)
 	}
-	b.journal.noted()
-	b.journalFails.Store(false)
+	b.noteFirst()
+	if slices.ContainsFunc(plans, func(p plan) bool { return !isEnd(p.batch) }) { // for ends there is room on a full disk, too
+		b.journalFails.Store(false)
+	}
 	for _, p := range plans {
 		*p.result = p.outcome(applied)
 		if p.overtaken(applied) {

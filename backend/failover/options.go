@@ -138,11 +138,16 @@ type Options struct {
 	// wrong, and that was killed in it, is set right by that. Defaults to that of the
 	// system, on Linux; elsewhere such stamps count as made right before the next start.
 	Uptime func() (boot string, uptime time.Duration)
+	// Explain puts a reason in the words of who set this up: it may name a setting where
+	// the front store names an option. Defaults to the reason as it is.
+	Explain func(reason string) string
 	// Notify is told of each transition, in order, and must not block.
 	// Defaults to none.
 	Notify func(Transition)
 	// Logger hears of transitions and of trouble. Defaults to none.
 	Logger *slog.Logger
+
+	journalMade func() // hears that the data file of the journal was made after Open
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -164,6 +169,9 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.MaxClockSkew, perdure.DefaultMaxClockSkew)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Explain == nil {
+		o.Explain = func(reason string) string { return reason }
 	}
 	if o.Uptime == nil {
 		o.Uptime = systemUptime

@@ -175,7 +175,7 @@ func (b *Backend) mergeCopy(ctx context.Context, front perdure.Backend, dir stri
 }
 
 func (b *Backend) openMirrorCopy(dir string) (*local.Backend, error) {
-	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, MaxClockSkew: max(b.opts.MaxClockSkew, mirrorSkew), FeedLength: 1, Now: b.opts.Now, Logger: b.opts.Logger})
+	return local.Open(local.Options{Dir: dir, MaxBytes: b.opts.MaxMirrorBytes, EndReserve: -1, MaxClockSkew: max(b.opts.MaxClockSkew, mirrorSkew), FeedLength: 1, Now: b.opts.Now, Logger: b.opts.Logger})
 }
 
 // restoreMirror reads the copies that an outage left whose end nobody saw: of
@@ -191,9 +191,10 @@ func (b *Backend) restoreMirror() {
 		if marked := exists(filepath.Join(copied, outdated)); marked || !life.recent {
 			if !marked {
 				b.markOutdated(copied)
-				b.opts.Logger.Warn("sessions that this process knew before it was away for long are unavailable until the session store is reached", "dir", copied, "limit", b.opts.MaxDowntime)
+				b.opts.Logger.Warn("sessions that this process knew before it was away for long are unavailable until the session store is reached", "dir", copied, "limit", b.opts.MaxDowntime.String())
 			}
 			b.unread = append(b.unread, copied)
+			b.countUnread(copied)
 			b.doubt("this process was restarted in a recovery, or after a while")
 			continue
 		}
@@ -202,6 +203,18 @@ func (b *Backend) restoreMirror() {
 			b.opts.Logger.Warn("a copy of the mirror cannot be read", "dir", copied, "error", err)
 		}
 		b.doubt("this process was restarted in an outage")
+	}
+}
+
+// countUnread counts the sessions in a copy that is held back.
+func (b *Backend) countUnread(dir string) {
+	store, err := b.openMirrorCopy(dir)
+	if err != nil {
+		return // who reads it says so
+	}
+	defer store.Close()
+	if stats, err := store.Stats(context.Background()); err == nil {
+		b.unreadSessions.Add(stats.Sessions)
 	}
 }
 

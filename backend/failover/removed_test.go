@@ -1,14 +1,17 @@
 package failover_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
+	"github.com/perdure/perdure/backend/local"
 )
 
 // TestTheJournalIsRemoved while the process runs: what is acknowledged in an outage
@@ -34,6 +37,64 @@ func TestTheJournalIsRemoved(t *testing.T) {
 			next := newNode(t, shared, failover.Options{Dir: crashed(t, dir)}) // as after a crash
 			next.want(t, true, id)
 		})
+	}
+}
+
+// TestTheDirectoryIsRemovedInAnOutage: a process that is killed some time after that, and
+// started again in the outage, serves what it did before.
+func TestTheDirectoryIsRemovedInAnOutage(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "failover")
+	n := newNode(t, newShared(t), failover.Options{Dir: dir, Mirror: failover.MirrorFull, Store: "a store"})
+	before, ended := n.create(t, "u"), n.create(t, "u")
+	n.awaitHealth(t, func(h failover.Health) bool { return h.MirrorWhole && h.MirrorRecords >= 2 })
+	n.cut.Store(true)
+	n.await(t, failover.Degraded)
+	during := n.create(t, "u")
+	if ok, err := n.Delete(t.Context(), ended); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"perdure.db", "alive", "store", "mirror/perdure.db"} { // nobody writes
+		awaitFile(t, filepath.Join(dir, "1", name))
+	}
+	for !settled(t, dir) {
+		time.Sleep(time.Millisecond)
+	}
+	next := &node{}
+	next.open(t, failover.Options{Dir: crashed(t, dir), Store: "a store", Open: func(context.Context) (perdure.Backend, error) { return nil, errCut }})
+	next.want(t, true, before, during)
+	next.want(t, false, ended)
+}
+
+// settled reports whether the copy of the mirror is complete and the sign of life says
+// that what is on disk can be served.
+func settled(t *testing.T, dir string) bool {
+	t.Helper()
+	sign, err := os.ReadFile(filepath.Join(dir, "1", "alive"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = os.Stat(filepath.Join(dir, "1", "mirror", "outdated"))
+	copies, failed := local.Open(local.Options{Dir: filepath.Join(dir, "1", "mirror")})
+	if failed != nil {
+		return false // it is being written
+	}
+	defer copies.Close()
+	stats, failed := copies.Stats(t.Context())
+	return failed == nil && stats.Sessions > 0 && errors.Is(err, os.ErrNotExist) && strings.Contains(string(sign), `"cut":true`)
+}
+
+func awaitFile(t *testing.T, path string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("there is no %s", path)
+		}
 	}
 }
 

@@ -36,7 +36,11 @@ func (j *journal) noteStale(o *Options, b *local.Backend, dir string) error {
 		o.Logger.Warn("the sign of life beside a journal cannot be read", "dir", dir, "error", err)
 	}
 	recent := sign.recent(perdure.MillisOf(o.Now()), o.MaxDowntime) && readable
-	j.lives[dir] = life{synced: sign.Synced, recent: recent}
+	waited := sign.Waited
+	if recent {
+		waited += perdure.MillisOf(o.Now()) - sign.At // else the clock may have been set
+	}
+	j.lives[dir] = life{synced: sign.Synced, waited: waited, recent: recent}
 	before := j.stale.len()
 	for page, err := range pages(context.Background(), b) {
 		if err != nil {
@@ -49,7 +53,7 @@ func (j *journal) noteStale(o *Options, b *local.Backend, dir string) error {
 		}
 	}
 	if n := j.stale.len() - before; n > 0 {
-		o.Logger.Warn("sessions that were written before this process was away for long are unavailable until the session store is reached", "sessions", n, "dir", dir, "limit", o.MaxDowntime)
+		o.Logger.Warn("sessions that were written before this process was away for long are unavailable until the session store is reached", "sessions", n, "dir", dir, "limit", o.MaxDowntime.String())
 	}
 	return nil
 }

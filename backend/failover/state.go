@@ -20,6 +20,9 @@ const (
 	Reseeding State = "data-loss"
 )
 
+// outage reports whether the front store is not, or not wholly, served from.
+func (s State) outage() bool { return s == Degraded || s == ReadOnly }
+
 // Transition is a change of state.
 type Transition struct {
 	From, To State

@@ -74,7 +74,7 @@ func (b *Backend) removeOffline(ctx context.Context, st *status, r perdure.UserR
 	if err != nil {
 		return none, b.noRoom(st, b.journalFailed(err))
 	}
-	b.journal.noted()
+	b.noteFirst()
 	if removed.Outcome != perdure.Applied || removed.Next != "" {
 		return marked(removed, heldPage), nil
 	}

@@ -1,7 +1,9 @@
 package local_test
 
 import (
+	"errors"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,4 +68,22 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+// TestInspectOfAFullStore: it refuses sessions now, which is worse than that it may.
+func TestInspectOfAFullStore(t *testing.T) {
+	b := open(t, local.Options{MaxBytes: 64 << 10})
+	for {
+		results, err := b.Apply(t.Context(), []perdure.Batch{put(newSessions(1)[0], perdure.Version{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if errors.Is(results[0].Err, perdure.ErrFull) {
+			break
+		}
+	}
+	findings, err := b.Inspect(t.Context())
+	if err != nil || findings[0].Name != "memory" || findings[0].Severity != perdure.SeverityError || !strings.Contains(findings[0].Advice, "PERDURE_MAX_MEMORY") {
+		t.Errorf("%+v, %v", findings, err)
+	}
 }

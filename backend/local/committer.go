@@ -21,9 +21,10 @@ type committer struct {
 	queue   chan *request
 	stopped chan struct{}
 	trial   int   // the size of the commit that failed, since none of its size has succeeded; 0 for none
-	remade  int   // how often the file had been made anew
+	made    int   // how often the file had been made
 	owed    owed  // what the file is behind by
 	failed  error // of the last commit of all
+	full    error // why the file takes nothing but what ends sessions; nil while it takes all
 
 	mu     sync.RWMutex // held for reading to send on queue, for writing to close it
 	closed bool
@@ -129,10 +130,25 @@ func (c *committer) gather(first *request) (group []*request, next *request) {
 
 // commit carries out a group and answers it.
 func (c *committer) commit(group []*request) {
+	if c.full == nil {
+		c.reserve()
+	}
+	if c.full != nil {
+		c.carryOutEnds(group)
+	} else if err := c.carryOut(group); err != nil {
+		c.openReserve(group, err)
+	}
+	for _, r := range group {
+		close(r.done)
+	}
+}
+
+// carryOut carries out a group, all of it or, with an error, nothing.
+func (c *committer) carryOut(group []*request) error {
 	s := c.stage()
 	s.deferred = group[0].cmd.deferred()
 	for _, r := range group {
-		if r.ctx.Err() != nil {
+		if r.err = nil; r.ctx.Err() != nil {
 			r.err = ended(r.ctx)
 			continue
 		}
@@ -146,8 +162,8 @@ func (c *committer) commit(group []*request) {
 		if r.err == nil {
 			r.err = err
 		}
-		close(r.done)
 	}
+	return err
 }
 
 func (c *committer) stage() *stage {
@@ -161,6 +177,11 @@ func (c *committer) write(s *stage) error {
 		return nil
 	}
 	if len(s.muts) == 0 && !s.commit && c.owed.len() == 0 {
+		if s.check {
+			err := c.b.file.keepName()
+			c.noteMade()
+			return err
+		}
 		return nil
 	}
 	c.owed.addTo(s)
@@ -190,16 +211,30 @@ func (c *committer) note(err error) {
 	switch {
 	case err != nil:
 		if c.trial == 0 {
-			c.b.opts.Logger.Error("writes are refused until the data file takes them again", "error", err)
+			text := "writes are refused until the data file takes them again"
+			if c.b.file.reserved {
+				text += "; sessions can still be ended, in room that is kept for that"
+			}
+			c.b.opts.Logger.Error(text, "error", err)
 		}
 		c.trial = min(max(size, leastTrial), mostTrial)
-	case c.trial > 0 && size >= c.trial:
+	case c.trial > 0 && size >= c.trial && c.full == nil:
 		c.trial = 0
 		c.b.opts.Logger.Info("the data file takes writes again")
 	}
-	if n := c.b.file.remade; n != c.remade {
-		c.remade = n
-		c.b.opts.Logger.Error("the data file was removed or moved while this process runs, and was made anew with all that it held", "file", c.b.file.path)
+	c.noteMade()
+}
+
+// noteMade tells that the file was made after Open.
+func (c *committer) noteMade() {
+	n := c.b.file.made
+	if n == c.made {
+		return
+	}
+	c.made = n
+	c.b.opts.Logger.Error("the data file was made, with all that it is to hold: it had been removed or moved while this process runs, or there was no room for it before", "file", c.b.file.path)
+	if c.b.opts.Made != nil {
+		c.b.opts.Made()
 	}
 }
 
@@ -222,6 +257,11 @@ func (syncCommand) discover(*Backend, *partitions) {}
 func (syncCommand) indexed() bool                  { return false }
 func (syncCommand) deferred() bool                 { return false }
 func (syncCommand) run(s *stage)                   { s.commit = true }
+
+// checkCommand looks after the name of the file.
+type checkCommand struct{ syncCommand }
+
+func (checkCommand) run(s *stage) { s.check = true }
 
 // pingCommand is an empty commit, or one of the size that was refused last.
 type pingCommand struct{ syncCommand }

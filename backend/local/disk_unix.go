@@ -48,6 +48,9 @@ func syncDir(dir string) error {
 	return nil
 }
 
+// quotaReached reports whether an error says that a user may take no more of a disk.
+func quotaReached(err error) bool { return errors.Is(err, syscall.EDQUOT) }
+
 // locksFirst says that lock does.
 const locksFirst = true
 

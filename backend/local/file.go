@@ -43,25 +43,36 @@ const (
 // perdure.ErrUnavailable.
 var ErrLocked = fmt.Errorf("%w: held by another process", perdure.ErrUnavailable)
 
+// ErrNoRoom says that the disk has no room for a new data file. It is a
+// perdure.ErrUnavailable.
+var ErrNoRoom = fmt.Errorf("%w: there is no room on the disk", perdure.ErrUnavailable)
+
 // file is the data file. It is for one goroutine at a time.
 type file struct {
 	path   string
+	strict bool
 	db     *bbolt.DB
 	handle *os.File // what db has opened
 	count  uint64   // how many records it has
 	failed error    // set for good once it is not known what the file holds
 	buf    []byte   // the encoded records of the present commit
 	size   int      // of the pages that the last commit took
-	remade int      // how often it was made anew, having been removed
+	made   int      // how often it was made later than Open: at last, or anew
+
+	reserve  int  // how large the reserve is to be; 0 for none
+	reserved bool // it is there
 }
 
-// openFile opens the data file in a directory, or makes it. Its pages are looked at
-// before bbolt follows them.
-func openFile(dir string, lockWait time.Duration, strict bool) (*file, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// openFile opens the data file in a directory, or makes it, with a reserve of so many
+// bytes. Its pages are looked at before bbolt follows them.
+func openFile(dir string, lockWait time.Duration, strict bool, reserve int) (*file, error) {
+	if err := os.MkdirAll(dir, 0o700); noRoom(err) {
+		return nil, fmt.Errorf("%w for the data directory: %w; make room", ErrNoRoom, err)
+	} else if err != nil {
 		return nil, fmt.Errorf("%w: the data directory cannot be made: %w; give one that this user can write", perdure.ErrUnavailable, err)
 	}
-	f := &file{path: filepath.Join(dir, fileName)}
+	f := &file{path: filepath.Join(dir, fileName), strict: strict, reserve: reserve}
+	fresh := isEmpty(f.path)
 	err := f.guard(func() (err error) {
 		if err := f.make(lockWait); err != nil {
 			return err
@@ -81,9 +92,15 @@ func openFile(dir string, lockWait time.Duration, strict bool) (*file, error) {
 		if err != nil {
 			return err
 		}
-		return f.checkLayout()
+		if err := f.checkLayout(); err != nil {
+			return err
+		}
+		return f.findReserve()
 	})
 	if err != nil {
+		if fresh && noRoom(err) {
+			_ = os.Remove(f.path) // what there is of it is no data file
+		}
 		f.close() // the error of opening says more
 		return nil, f.openError(dir, err)
 	}
@@ -136,6 +153,8 @@ func (f *file) openError(dir string, err error) error {
 	var errno syscall.Errno
 	var path *fs.PathError
 	switch {
+	case noRoom(err):
+		return fmt.Errorf("%w for the data file: %w; make room", ErrNoRoom, err)
 	case errors.Is(err, perdure.ErrFormat):
 		return err
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -147,7 +166,7 @@ func (f *file) openError(dir string, err error) error {
 }
 
 func (f *file) damaged(cause any) error {
-	return fmt.Errorf("%w: %w data file %s (%v); put a backup in its place, or move it away to start empty", perdure.ErrFormat, ErrDamaged, f.path, cause)
+	return fmt.Errorf("%w: %w data file %s (%v); restore a backup into an empty directory, or move the file away to start empty", perdure.ErrFormat, ErrDamaged, f.path, cause)
 }
 
 // checkLayout prepares a new file and refuses one of another layout.
@@ -184,7 +203,17 @@ func (f *file) checkLayout() error {
 
 // create lays out an empty file, and makes its name durable.
 func (f *file) create() error {
-	err := f.db.Update(func(tx *bbolt.Tx) error {
+	err := f.layOut(f.reserve)
+	if err != nil && f.reserve > 0 {
+		err = f.layOut(0) // there may be room for that
+	}
+	dir := filepath.Dir(f.path)
+	return errors.Join(err, syncDir(dir), syncDir(filepath.Dir(dir)))
+}
+
+// layOut makes the buckets, and a reserve of so many bytes.
+func (f *file) layOut(reserve int) error {
+	return f.db.Update(func(tx *bbolt.Tx) error {
 		if _, err := tx.CreateBucket([]byte(recordsBucket)); err != nil {
 			return err
 		}
@@ -195,15 +224,17 @@ func (f *file) create() error {
 		return errors.Join(
 			meta.Put([]byte(layoutKey), []byte(fileLayout)),
 			meta.Put([]byte(countKey), make([]byte, 8)),
+			putReserve(tx, reserve),
 		)
 	})
-	dir := filepath.Dir(f.path)
-	return errors.Join(err, syncDir(dir), syncDir(filepath.Dir(dir)))
 }
 
 // each calls fn with every record, in the order of the ids, or with why it
 // cannot be read.
 func (f *file) each(fn func(id string, r *perdure.Record, err error)) error {
+	if f.db == nil {
+		return nil
+	}
 	err := f.guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
 			last := ""
@@ -242,8 +273,26 @@ func (f *file) each(fn func(id string, r *perdure.Record, err error)) error {
 // is so many bytes that are of no use, to see whether there is room; the next commit
 // gives it back. An error is an ErrUnavailable.
 func (f *file) commit(records map[string]*perdure.Record, more, trial int) error {
+	err := f.alter(func(tx *bbolt.Tx) error {
+		return errors.Join(f.write(tx, records, f.count+uint64(more)), f.try(tx, trial))
+	})
+	if cap(f.buf) > keepBuffer {
+		f.buf = nil
+	}
+	if err == nil {
+		f.count += uint64(more)
+	}
+	return err
+}
+
+// alter makes what is done in a transaction durable: all of it or nothing. An error is
+// an ErrUnavailable.
+func (f *file) alter(do func(tx *bbolt.Tx) error) error {
 	if f.failed != nil {
 		return f.failed
+	}
+	if err := f.makeLate(); err != nil {
+		return err
 	}
 	if err := f.keepName(); err != nil {
 		return err
@@ -257,14 +306,11 @@ func (f *file) commit(records map[string]*perdure.Record, more, trial int) error
 		defer func() { f.size = int(tx.Stats().PageAlloc) }()
 		defer tx.Rollback() // does nothing after the commit
 		txid = tx.ID()
-		if err := errors.Join(f.write(tx, records, f.count+uint64(more)), f.try(tx, trial)); err != nil {
+		if err := do(tx); err != nil {
 			return err
 		}
 		return tx.Commit()
 	})
-	if cap(f.buf) > keepBuffer {
-		f.buf = nil
-	}
 	if err != nil {
 		return f.undone(txid, err)
 	}
@@ -272,7 +318,6 @@ func (f *file) commit(records map[string]*perdure.Record, more, trial int) error
 		f.failed = err
 		return err
 	}
-	f.count += uint64(more)
 	return nil
 }
 

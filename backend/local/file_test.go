@@ -131,7 +131,7 @@ func rewrite(t *testing.T, dir string, change func(*bbolt.Tx) error) {
 func filled(t *testing.T, n int) (dir string, records map[string]perdure.Record) {
 	t.Helper()
 	dir = t.TempDir()
-	b := open(t, local.Options{Dir: dir, Timeout: time.Minute})
+	b := open(t, local.Options{Dir: dir, EndReserve: -1, Timeout: time.Minute})
 	records = map[string]perdure.Record{}
 	all := newSessions(n)
 	for len(all) > 0 {

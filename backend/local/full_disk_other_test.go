@@ -4,4 +4,5 @@ package local_test
 
 import "errors"
 
-func writeToAFullDisk(string) error { return errors.ErrUnsupported }
+func writeToAFullDisk(string) error       { return errors.ErrUnsupported }
+func endSessionsOnAFullDisk(string) error { return errors.ErrUnsupported }

@@ -54,7 +54,7 @@ func writeToAFullDisk(dir string) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
-	for _, room := range []uint64{1 << 20, 3 << 20, limit.Max} {
+	for _, room := range []uint64{3 << 20, 5 << 20, limit.Max} {
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: room, Max: limit.Max}); err != nil {
 			return err
 		}

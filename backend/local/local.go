@@ -81,7 +81,11 @@ func Open(opts Options) (*Backend, error) {
 	if opts.Dir == "" {
 		return b, nil
 	}
-	if b.file, err = openFile(opts.Dir, opts.LockWait, opts.Strict); err != nil {
+	b.file, err = openFile(opts.Dir, opts.LockWait, opts.Strict, opts.endReserve())
+	if errors.Is(err, ErrNoRoom) && opts.Late {
+		b.file, err = lateFile(opts.Dir, opts.Strict, opts.endReserve()), nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := b.load(); err != nil {
@@ -202,6 +206,15 @@ func (b *Backend) Ping(ctx context.Context) error {
 		return err
 	}
 	return b.committer.do(ctx, pingCommand{})
+}
+
+// Check sees to it that the data file still has its name, as every write does, and makes
+// it anew if it was removed.
+func (b *Backend) Check(ctx context.Context) error {
+	if err := b.ready(ctx); err != nil || b.committer == nil {
+		return err
+	}
+	return b.committer.do(ctx, checkCommand{})
 }
 
 // Close carries out what is queued and releases the data file. A second Close

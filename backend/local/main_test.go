@@ -21,9 +21,10 @@ const (
 func TestMain(m *testing.M) {
 	if role := os.Getenv(childRole); role != "" {
 		roles := map[string]func(dir string) error{
-			"write until killed":   writeUntilKilled,
-			"hold the directory":   holdTheDirectory,
-			"write to a full disk": writeToAFullDisk,
+			"write until killed":          writeUntilKilled,
+			"hold the directory":          holdTheDirectory,
+			"write to a full disk":        writeToAFullDisk,
+			"end sessions on a full disk": endSessionsOnAFullDisk,
 		}
 		if err := roles[role](os.Getenv(childDir)); err != nil {
 			fmt.Fprintln(os.Stderr, err)

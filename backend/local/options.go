@@ -36,6 +36,12 @@ type Options struct {
 	// are not stored here: a journal is asked for those. Defaults to none.
 	MaxEndBytes int64
 
+	// EndReserve is how many bytes of the data file are kept, on the disk, for writes
+	// that end sessions: a full disk refuses all others. Defaults to a 2,048th of
+	// MaxBytes, at least 64 KiB, at most 512 KiB or an eighth of what is free; negative is
+	// none.
+	EndReserve int64
+
 	// MaxClockSkew is how far the version of a write may be ahead of this
 	// machine's clock, and how much longer than its horizon a tombstone stands.
 	// Defaults to perdure.DefaultMaxClockSkew.
@@ -54,6 +60,15 @@ type Options struct {
 	// directory, and may be about to end. Defaults to one second; negative is not
 	// at all.
 	LockWait time.Duration
+
+	// Late opens a backend without its data file where that is new and the disk has no
+	// room for it: the first write for which there is room makes it, and until then
+	// every write is a perdure.ErrUnavailable. Defaults to false: that is an ErrNoRoom.
+	Late bool
+
+	// Made is told that the data file was made after Open: by Late, or anew since it had
+	// been removed. It must not block, or call the backend. Defaults to none.
+	Made func()
 
 	// Strict refuses a data file of which the newer of the two meta pages may be the one
 	// that is damaged: what was written last would be missing, in silence. It is for who

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -18,6 +19,9 @@ import (
 // taken the name, the file is made anew under it with all that it holds. An error is
 // an ErrUnavailable, and nothing has changed then.
 func (f *file) keepName() error {
+	if f.db == nil {
+		return nil
+	}
 	own, err := f.handle.Stat()
 	if err != nil {
 		return f.nameless(err)
@@ -32,8 +36,39 @@ func (f *file) keepName() error {
 	if err := f.guard(f.remake); err != nil {
 		return f.nameless(err)
 	}
-	f.remade++
+	f.made++
 	return nil
+}
+
+// lateFile is one that could not be made yet.
+func lateFile(dir string, strict bool, reserve int) *file {
+	return &file{path: filepath.Join(dir, fileName), strict: strict, reserve: reserve}
+}
+
+// makeLate makes a file that could not be made before. An error is an ErrUnavailable.
+func (f *file) makeLate() error {
+	if f.db != nil {
+		return nil
+	}
+	late, err := openFile(filepath.Dir(f.path), -1, f.strict, f.reserve)
+	if err != nil {
+		return err
+	}
+	f.db, f.handle, f.reserve, f.reserved = late.db, late.handle, late.reserve, late.reserved
+	f.made++
+	return nil
+}
+
+// isEmpty reports whether there is nothing under a path, or an empty file.
+func isEmpty(path string) bool {
+	info, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
+}
+
+// noRoom reports whether an error says that a disk, or what a user may take of it, is
+// full.
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EFBIG) || quotaReached(err)
 }
 
 // nameless says what to do about a file that has lost its name for good.

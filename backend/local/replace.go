@@ -53,6 +53,7 @@ func (c *replaceCommand) indexed() bool  { return false }
 func (c *replaceCommand) deferred() bool { return false }
 
 func (c *replaceCommand) run(s *stage) {
+	c.err = nil
 	for i := range c.replacements {
 		old, record := &c.replacements[i].Old, &c.replacements[i].New
 		stored, err := s.find(old.ID)

@@ -44,6 +44,9 @@ type stage struct {
 	// to a later one. try has the commit find out whether there is room for one that
 	// was refused.
 	commit, deferred, try bool
+
+	// check has the name of the file looked after, where nothing is committed.
+	check bool
 }
 
 // execute carries out a command in memory, under the locks of all partitions
@@ -128,7 +131,7 @@ func (s *stage) accept() error {
 	if used := s.b.bytes.Add(growth); growth > 0 && used > limit {
 		s.b.bytes.Add(-growth)
 		s.reject()
-		return fmt.Errorf("%w: %d of %d bytes are in use and this write needs %d more; raise MaxBytes or end sessions",
+		return fmt.Errorf("%w: %d of %d bytes are in use and this write needs %d more; raise the bound on memory (PERDURE_MAX_MEMORY) or end sessions",
 			perdure.ErrFull, used-growth, limit, growth)
 	}
 	s.bytes += growth

@@ -2,7 +2,9 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -69,7 +71,11 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 func (b *Backend) inspectMemory() perdure.Finding {
 	used, bound := b.bytes.Load(), b.opts.MaxBytes
 	f := perdure.Finding{Name: "memory", Found: fmt.Sprintf("%s of %s", mebibytes(used), mebibytes(bound))}
-	if used > bound/10*8 {
+	switch room := bound - bound/16 - used; {
+	case room < 1<<10: // about what a small session takes
+		f.Severity = perdure.SeverityError
+		f.Advice = "raise the bound (PERDURE_MAX_MEMORY): new sessions are refused; people can still log out"
+	case used > bound/10*8:
 		f.Severity = perdure.SeverityWarning
 		f.Advice = "raise the bound before it is reached: new sessions are refused then"
 	}
@@ -82,10 +88,14 @@ func (b *Backend) inspectFile(ctx context.Context) []perdure.Finding {
 		durability = perdure.Finding{Severity: perdure.SeverityError, Name: "durability", Found: err.Error(),
 			Advice: "writes are refused until this is repaired; reads go on from memory"}
 	}
+	size := mebibytes(b.fileSize())
+	if _, err := os.Stat(b.file.path); err != nil {
+		size = "there is none"
+	}
 	findings := []perdure.Finding{
 		durability,
 		{Name: "data directory", Found: b.opts.Dir},
-		{Name: "data file", Found: mebibytes(b.fileSize())},
+		{Name: "data file", Found: size},
 		b.inspectSpace(),
 		inspectMode(b.opts.Dir, 0o700),
 		inspectMode(b.file.path, 0o600),
@@ -93,7 +103,7 @@ func (b *Backend) inspectFile(ctx context.Context) []perdure.Finding {
 	if n := len(b.unreadable); n > 0 {
 		findings = append(findings, perdure.Finding{
 			Severity: perdure.SeverityError, Name: "unreadable records", Found: strconv.Itoa(n),
-			Advice: "they stay in the data file and are not served; the log of the start names each: upgrade, or put a backup in place",
+			Advice: "they stay in the data file and are not served; the log of the start names each: upgrade this process, or restore a backup into an empty directory",
 		})
 	}
 	return findings
@@ -114,6 +124,10 @@ func (b *Backend) inspectSpace() perdure.Finding {
 
 // inspectMode looks at the permissions of a path.
 func inspectMode(path string, want os.FileMode) perdure.Finding {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return perdure.Finding{Severity: perdure.SeverityError, Name: "permissions", Found: path + " does not exist",
+			Advice: "free its place and make room: the next write makes it"}
+	}
 	mode, wide := tooWide(path)
 	f := perdure.Finding{Name: "permissions", Found: fmt.Sprintf("%04o on %s", mode, path)}
 	if wide {

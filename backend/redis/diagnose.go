@@ -22,11 +22,15 @@ const diagnosis = 300 * time.Millisecond
 // something listens there and the configuration does not fit it, it is a
 // settingError: to wait would not help.
 func diagnosed(ctx context.Context, err error, option *rueidis.ClientOption, a *address) error {
-	if errors.As(err, new(*settingError)) || errors.Is(err, context.Canceled) {
+	known := errors.As(err, new(*settingError))
+	if known && a.master == "" || errors.Is(err, context.Canceled) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), diagnosis)
 	defer cancel()
+	if known {
+		return noMaster(ctx, err, option, a) // it may be a Sentinel that says so
+	}
 	for _, host := range a.hosts {
 		switch {
 		case option.TLSConfig != nil && speaksPlain(ctx, host):
@@ -109,7 +113,10 @@ func noMaster(ctx context.Context, err error, option *rueidis.ClientOption, a *a
 		one.DisableCache, one.OnInvalidations = true, nil
 		client, failed := dial(ctx, one)
 		if failed != nil {
-			if errors.As(failed, new(*settingError)) {
+			if wrong := new(settingError); errors.As(failed, &wrong) && wrong.field == "URL" {
+				return setting("the server that master_name takes for a Sentinel does not let this user in; "+
+					"give it sentinel_username and sentinel_password, or leave master_name out if it is no Sentinel (%s)", host)
+			} else if errors.As(failed, &wrong) {
 				return failed
 			}
 			continue

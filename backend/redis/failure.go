@@ -83,7 +83,7 @@ func refusal(reply string) error {
 	}
 	switch {
 	case strings.Contains(reply, "PERDUREFORMAT"):
-		return fmt.Errorf("%w: it is of a newer format, or damaged; upgrade this process", perdure.ErrFormat)
+		return fmt.Errorf("%w: the stored record is damaged, or of a later release", perdure.ErrFormat)
 	case strings.Contains(reply, "PERDURESKEW"):
 		return fmt.Errorf("%w; synchronise the clock of this machine (NTP)", perdure.ErrSkew)
 	case strings.Contains(reply, "cluster support disabled"):
@@ -116,22 +116,22 @@ type known struct {
 // refusals are the errors of a server that mean something to its operator.
 func refusals() []known {
 	return []known{
-		{"OOM", "it has reached maxmemory and takes no new session; raise maxmemory, and leave maxmemory-policy at noeviction", perdure.ErrFull},
-		{"READONLY", "it is a replica; connect to the master, by Sentinel if it moves", perdure.ErrUnavailable},
-		{"LOADING", "it is reading its data from disk; wait until it is done", perdure.ErrUnavailable},
-		{"BUSY", "a script of somebody else keeps it busy; SCRIPT KILL ends it", perdure.ErrUnavailable},
-		{"MASTERDOWN", "it is a replica that has lost its master; repair the replication", perdure.ErrUnavailable},
-		{"NOREPLICAS", "it takes no writes while it has too few replicas; repair them, or lower min-replicas-to-write", perdure.ErrUnavailable},
-		{"MISCONF", "it takes no writes while it cannot save; make room on its disk and see its log", perdure.ErrUnavailable},
+		{"OOM", "this server has reached maxmemory and takes no new session; raise maxmemory, and leave maxmemory-policy at noeviction", perdure.ErrFull},
+		{"READONLY", "this server is a replica, which accepts reads and refuses writes; connect to its master, by Sentinel if that moves", perdure.ErrUnavailable},
+		{"LOADING", "this server is reading its data from disk; wait until that is done", perdure.ErrUnavailable},
+		{"BUSY", "a script of somebody else keeps this server busy; SCRIPT KILL ends it", perdure.ErrUnavailable},
+		{"MASTERDOWN", "this server is a replica that has lost its master; repair the replication", perdure.ErrUnavailable},
+		{"NOREPLICAS", "this server takes no writes while it has too few replicas; repair them, or lower min-replicas-to-write", perdure.ErrUnavailable},
+		{"MISCONF", "this server takes no writes while it cannot save; make room on its disk and see its log", perdure.ErrUnavailable},
 		{"CLUSTERDOWN", "part of the Cluster is missing; bring its masters back, and see CLUSTER INFO", perdure.ErrUnavailable},
-		{"CROSSSLOT", "it is a node of a Cluster; give the URL without a database number", errSetting},
+		{"CROSSSLOT", "this server is a node of a Cluster; give the URL without a database number", errSetting},
 		{"TRYAGAIN", "the slot is being moved to another node; finish the move", perdure.ErrUnavailable},
-		{"MOVED", "it is a node of a Cluster whose nodes do not agree on who serves the slot; see CLUSTER SHARDS", perdure.ErrUnavailable},
+		{"MOVED", "this server is a node of a Cluster whose nodes do not agree on who serves the slot; see CLUSTER SHARDS", perdure.ErrUnavailable},
 		{"ASK", "the slot is being moved to another node; finish the move", perdure.ErrUnavailable},
-		{"NOAUTH", "it asks for a password; put one into the URL, as in redis://user:password@host", errSetting},
-		{"WRONGPASS", "it does not know this user, or not with this password; correct the URL", errSetting},
+		{"NOAUTH", "this server asks for a password; put one into the URL, as in redis://user:password@host", errSetting},
+		{"WRONGPASS", "this server does not know this user, or not with this password; correct the URL", errSetting},
 		{"NOPERM", "the ACL of this user lacks a command or a key; the capability report names them", errSetting},
-		{"DENIED", "it runs in protected mode and takes local connections alone; set a password on it", errSetting},
+		{"DENIED", "this server runs in protected mode and takes local connections alone; set a password on it", errSetting},
 		{"WRONGTYPE", "a key of this prefix holds something else than sessions; use a prefix of your own", perdure.ErrFormat},
 	}
 }

@@ -60,6 +60,10 @@ func (k *keyspace) of(id string) *partitionKeys {
 // record is the key of a record.
 func (k *keyspace) record(id string) string { return k.of(id).records + id }
 
+// RecordKey is the key that a record is stored under, for one who looks at the server
+// itself.
+func (b *Backend) RecordKey(id string) string { return b.keys.record(id) }
+
 // index is the key of a user's index.
 func (k *keyspace) index(user perdure.UserKey) string {
 	return k.partitions[user.Partition()].users + string(user)

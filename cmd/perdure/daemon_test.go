@@ -57,13 +57,14 @@ func TestNotItsDaemon(t *testing.T) {
 	holder := startDaemon(t, "PERDURE_DATA_DIR="+t.TempDir())
 	other := startDaemon(t)
 	other.create(`{"userId":"ada"}`)
+	moved := holder.create(`{"userId":"grace"}`)
 	for name, env := range map[string][]string{
 		"a file": {"PERDURE_DATA_DIR=" + strings.TrimPrefix(holder.up.Store, "file:"), "PERDURE_ADMIN_LISTEN=" + other.up.Admin},
 		"memory": {"PERDURE_DATA_DIR=none", "PERDURE_ADMIN_LISTEN=" + other.up.Admin},
 		"none":   {"PERDURE_DATA_DIR=none", "PERDURE_ADMIN_LISTEN=none"},
 	} {
 		for _, verb := range []string{"list", "stats"} {
-			if r := cli(t, env, verb); r.code != exitError || r.stdout != "" || !strings.Contains(r.stderr, perdure.ErrUnavailable.Error()) {
+			if r := cli(t, env, verb); r.code != exitError || r.stdout != "" || !strings.Contains(r.stderr, perdure.ErrUnavailable.Error()) || strings.Contains(r.stderr, "ask the daemon") && name != "none" {
 				t.Errorf("%s of %s: %+v", verb, name, r)
 			}
 		}
@@ -72,8 +73,23 @@ func TestNotItsDaemon(t *testing.T) {
 		t.Fatal(r)
 	}
 	left := []string{"PERDURE_DATA_DIR=" + strings.TrimPrefix(holder.up.Store, "file:"), "PERDURE_ADMIN_LISTEN=" + holder.up.Admin}
-	if r := cli(t, left, "list"); r.code != exitOK || !strings.Contains(r.stderr, "keeps its sessions elsewhere") || !strings.Contains(r.stderr, "sessions=memory:") {
-		t.Errorf("what the daemon has left: %+v", r)
+	for _, args := range [][]string{{"list"}, {"revoke", moved.ID}, {"stats"}} { // would be of the file that the daemon has left
+		r := cli(t, left, args...)
+		if r.code != exitError || r.stdout != "" || !strings.Contains(r.stderr, "switched to memory:") || !strings.Contains(r.stderr, "--store http://"+holder.up.Admin) {
+			t.Errorf("%v of what the daemon has left: %+v", args, r)
+		}
+	}
+	if r := cli(t, left, "revoke", "--store", "http://"+holder.up.Admin, moved.ID); r.code != exitOK {
+		t.Errorf("what it says to do: %+v", r)
+	}
+	if r := cli(t, left, "list", "--store", holder.up.Store); r.code != exitOK || !strings.Contains(r.stdout, moved.ID) {
+		t.Errorf("who names the file: %+v", r)
+	}
+	stopped := startDaemon(t, "PERDURE_DATA_DIR="+t.TempDir())
+	stopped.end()
+	unrelated := []string{"PERDURE_DATA_DIR=" + strings.TrimPrefix(stopped.up.Store, "file:"), "PERDURE_ADMIN_LISTEN=" + other.up.Admin}
+	if r := cli(t, unrelated, "list"); r.code != exitOK || r.stderr != "no sessions\n" {
+		t.Errorf("beside the daemon of another store: %+v", r)
 	}
 	out := filepath.Join(t.TempDir(), "x")
 	if r := cli(t, nil, "backup", "--out", out, "--store", holder.url()); r.code != exitError || !strings.Contains(r.stderr, "is not the admin port") {

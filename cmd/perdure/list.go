@@ -66,7 +66,7 @@ func (a *app) listAll(ctx context.Context, s sessions, user string, partial bool
 		}
 		n += len(page.sessions)
 		if page.incomplete && !incomplete {
-			fmt.Fprintln(a.stderr, "warning: the list is not complete: the session store cannot be reached, or is being filled again")
+			fmt.Fprintln(a.stderr, "warning: the list is not complete: Redis cannot be reached, or has lost data that is being given back; /readyz?verbose of the daemon says which")
 			incomplete = true
 		}
 		unreadable += len(page.unreadable)

@@ -27,16 +27,21 @@ func (a *app) useStore(c *cobra.Command, mayMake bool, do func(context.Context, 
 	i, err := a.openStore(c, mayMake)
 	if err != nil {
 		if a.held(err) {
-			err = fmt.Errorf("%w\nif a daemon holds it, go through its admin port: --store http://host:port, or PERDURE_ADMIN_LISTEN as the daemon has it", err)
+			return heldBy(err)
 		}
-		return err
+		return a.hinted(c, nil, err)
 	}
 	defer func() {
 		if closing := i.Close(); err == nil {
 			err = closing
 		}
 	}()
-	return do(c.Context(), i)
+	return a.hinted(c, nil, do(c.Context(), i))
+}
+
+// heldBy adds what to do about a store that another process has.
+func heldBy(err error) error {
+	return fmt.Errorf("%w\nif a daemon holds it, go through its admin port: --store http://host:port, or PERDURE_ADMIN_LISTEN as the daemon has it", err)
 }
 
 // wouldBeNew reports whether the store is one that opening it would make.
@@ -116,7 +121,7 @@ func (a *app) openStore(c *cobra.Command, mayMake bool) (*factory.Instance, erro
 }
 
 func (a *app) openAt(ctx context.Context, config factory.Config) (*factory.Instance, error) {
-	logger := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	logger := slog.New(notes{to: a.stderr})
 	if a.address == "" {
 		return factory.Open(ctx, config, logger)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
+	"github.com/perdure/perdure/backend/redis"
 	"github.com/perdure/perdure/factory"
 	"github.com/perdure/perdure/internal/printable"
 	"github.com/perdure/perdure/server"
@@ -59,7 +61,7 @@ func (a *app) runServe(ctx context.Context) (err error) {
 	defer listener.Close()
 	instance, err := factory.Open(ctx, config, logger)
 	if err != nil && config.NoFallback && !a.held(err) && errors.Is(err, perdure.ErrUnavailable) {
-		err = fmt.Errorf("%w\nto start without it, set REDIS_FALLBACK_ENABLED=true: what is written meanwhile is merged when it is back", err)
+		err = fmt.Errorf("%w\nto start without Redis, set REDIS_FALLBACK_ENABLED=true: what is written meanwhile is merged when Redis is back", err)
 	}
 	if err != nil {
 		return err
@@ -79,7 +81,11 @@ func (a *app) runServe(ctx context.Context) (err error) {
 	if err := a.announce(up, note); err != nil {
 		return err
 	}
-	return s.Serve(ctx, listener)
+	if err := s.Serve(ctx, listener); err != nil {
+		return err
+	}
+	logger.Info("stopped: no request is under way any more")
+	return nil
 }
 
 // cannotListen names the setting, and says what to do where the port is taken.
@@ -178,14 +184,35 @@ func outlook(h failover.Health, policy failover.Outage, fails bool) string {
 	switch {
 	case !fails:
 		return "note:  REDIS_FALLBACK_ENABLED is false: while Redis is away, calls answer unavailable\n"
+	case h.JournalError != "" && h.Redis.Available:
+		return "note:  the journal takes no writes (" + printable.Text(h.JournalError) + "): if Redis goes away now, logins answer unavailable\n"
+	case !h.Redis.Available && strings.Contains(h.Reason, redis.Misfit):
+		return "note:  Redis answers, and a setting does not fit it (" + printable.Text(h.Reason) + "): " + present(h, policy) + "\n"
+	case !h.Redis.Available:
+		return "note:  Redis is away (" + printable.Text(h.Reason) + "): " + present(h, policy) + "\n"
 	case policy == failover.OutageRefuse:
 		return "note:  PERDURE_OUTAGE is refuse: while Redis is away, calls answer unavailable\n"
 	case policy == failover.OutageReadOnly:
 		return "note:  PERDURE_OUTAGE is read-only: while Redis is away, sessions are read from here, and writes answer unavailable\n"
-	case !h.Redis.Available:
-		return "note:  Redis is away (" + printable.Text(h.Reason) + "): sessions are served from here and merged when it is back\n"
 	case !h.JournalDurable:
 		return "note:  what is written while Redis is away is in memory alone: set PERDURE_DATA_DIR\n"
 	}
-	return "note:  while Redis is away, sessions are served from here and merged when it is back\n"
+	return "note:  while Redis is away, sessions are served from here, and what is written is merged when Redis is back\n"
+}
+
+// present is what becomes of sessions now that Redis is away.
+func present(h failover.Health, policy failover.Outage) string {
+	text := "sessions are served from here, and what is written is merged when Redis is back"
+	switch {
+	case policy == failover.OutageRefuse:
+		text = "calls answer unavailable until Redis is back (PERDURE_OUTAGE is refuse)"
+	case policy == failover.OutageReadOnly:
+		text = "sessions are read from here, and writes answer unavailable until Redis is back (PERDURE_OUTAGE is read-only)"
+	case h.JournalError != "":
+		text = "sessions are read from here, and logins answer unavailable, since the journal takes no writes (" + printable.Text(h.JournalError) + ")"
+	}
+	if h.HeldBack > 0 {
+		text += fmt.Sprintf("; what was kept before this start is held back until then, %d sessions: this daemon was down for longer than PERDURE_OUTAGE_MAX_DOWNTIME allows", h.HeldBack)
+	}
+	return text
 }

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/redis"
 	"github.com/perdure/perdure/factory"
 )
 
@@ -60,8 +63,39 @@ func (a *app) withSessions(do func(context.Context, sessions, []string) error) f
 				err = closing
 			}
 		}()
-		return do(c.Context(), s, args)
+		return a.hinted(c, args, do(c.Context(), s, args))
 	}
+}
+
+// hinted adds to an error of a call of Redis who may still answer, or of a list of a
+// daemon what it may still show.
+func (a *app) hinted(c *cobra.Command, args []string, err error) error {
+	if !errors.Is(err, perdure.ErrUnavailable) && connect.CodeOf(err) != connect.CodeUnavailable || err == nil {
+		return err
+	}
+	if partial := c.Flags().Lookup("allow-incomplete"); factory.IsDaemon(a.address) && partial != nil && !partial.Changed {
+		return fmt.Errorf("%w\nin an outage a daemon may not hold all sessions: --allow-incomplete lists those that it holds", err)
+	}
+	config, _, bad := a.config()
+	if bad != nil || a.address != "" {
+		return err
+	}
+	if address, bad := config.Address(); bad == nil && factory.IsRedis(address) {
+		return a.fallsOver(c, args, err, config)
+	}
+	return err
+}
+
+// fallsOver adds which daemon may still answer: at its port of sessions, or where the
+// verb is of the whole store at its admin port.
+func (a *app) fallsOver(c *cobra.Command, args []string, err error, config factory.Config) error {
+	at := config.Listen
+	if !slices.Contains([]string{"get", "list", "revoke"}, c.Name()) {
+		if at = config.AdminListen; at == factory.AdminNone {
+			return err
+		}
+	}
+	return fmt.Errorf("%w\na daemon that fails over may still answer: %s", err, askDaemon(c, args, at))
 }
 
 func (a *app) openSessions(c *cobra.Command, args []string) (sessions, error) {
@@ -74,12 +108,14 @@ func (a *app) openSessions(c *cobra.Command, args []string) (sessions, error) {
 	i, err := a.openStore(c, false)
 	if err != nil {
 		config, _, bad := a.config()
-		switch {
+		switch held := a.held(err); {
 		case bad != nil:
-		case a.held(err):
+		case held && errors.Is(err, factory.ErrOtherDaemon): // which also has the port of sessions
+			err = heldBy(err)
+		case held:
 			err = fmt.Errorf("%w\nif a daemon holds it, ask the daemon: %s", err, askDaemon(c, args, config.Listen))
 		case a.address == "" && errors.Is(err, perdure.ErrUnavailable):
-			err = fmt.Errorf("%w\na daemon that fails over may still answer: %s", err, askDaemon(c, args, config.Listen))
+			err = a.fallsOver(c, args, err, config)
 		}
 		return nil, err
 	}
@@ -94,7 +130,7 @@ func (s store) close() error { return s.Close() }
 func (s store) get(ctx context.Context, id string) (session, error) {
 	found, err := s.Get(ctx, id)
 	if err != nil {
-		return session{}, err
+		return session{}, s.unreadable(id, err)
 	}
 	return fromStore(found)
 }
@@ -116,7 +152,22 @@ func (s store) list(ctx context.Context, user, token string, partial bool) (list
 	return page, nil
 }
 
-func (s store) revoke(ctx context.Context, id string) (bool, error) { return s.Revoke(ctx, id) }
+func (s store) revoke(ctx context.Context, id string) (bool, error) {
+	ended, err := s.Revoke(ctx, id)
+	return ended, s.unreadable(id, err)
+}
+
+// unreadable says how to be rid of a record that cannot be read.
+func (s store) unreadable(id string, err error) error {
+	if !errors.Is(err, perdure.ErrFormat) {
+		return err
+	}
+	err = fmt.Errorf("%w\nif it is of a later release, use that; if it is damaged, nobody can log in with it, and it goes by itself when its time is over", err)
+	if b, ok := perdure.As[*redis.Backend](s.Backend()); ok {
+		err = fmt.Errorf("%w; to be rid of it now: redis-cli DEL %s", err, quote(b.RecordKey(id)))
+	}
+	return err
+}
 
 func (s store) revokeUser(ctx context.Context, user string, except []string) (int, error) {
 	return s.RevokeUser(ctx, user, except...)

@@ -14,7 +14,7 @@ import (
 func TestOneByteIsAPartialSuccess(t *testing.T) {
 	server, ids, _ := stocked(t)
 	lost := ids[2]
-	server.Spoil(t, lost, redistest.SpoilFormat)
+	key, _ := server.Spoil(t, lost, redistest.SpoilFormat)
 	file := filepath.Join(t.TempDir(), "sessions.perdure")
 	r := cli(t, nil, "backup", "--store", server.URL(), "--out", file)
 	if r.code != exitPartial || !strings.Contains(r.stdout, "sessions    4\n") || !strings.Contains(r.stdout, "not saved   "+lost+"\n") || !strings.Contains(r.stderr, "1 stored record") {
@@ -47,8 +47,20 @@ func TestOneByteIsAPartialSuccess(t *testing.T) {
 	if r.code != exitPartial || strings.Contains(r.stdout, ids[3]) || !strings.Contains(r.stderr, "not saved   "+ids[3]) {
 		t.Errorf("backup of damaged metadata: %+v", r)
 	}
+	for _, args := range [][]string{{"get", "--store", server.URL(), lost}, {"revoke", "--store", server.URL(), lost}, {"get", "--store", "http://" + d.up.Admin, lost}} {
+		r = cli(t, nil, args...)
+		if r.code != exitError || !strings.Contains(r.stderr, "damaged, or of a later release") || strings.Contains(r.stderr, "redis-cli DEL '"+key+"'") != (args[2] == server.URL()) {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
 	r = cli(t, nil, "revoke", "--user", "user 2", "--yes", "--store", server.URL())
 	if r.code == exitOK || !strings.Contains(r.stderr, lost) {
 		t.Errorf("revoke: %+v", r)
+	}
+	if _, err := server.Do("DEL", key); err != nil { // as it says
+		t.Fatal(err)
+	}
+	if r = cli(t, nil, "get", "--store", server.URL(), lost); r.code != exitNotFound {
+		t.Errorf("when its key is deleted: %+v", r)
 	}
 }
