@@ -52,7 +52,7 @@ func TestRecordOfANewerFormatIsRefused(t *testing.T) {
 	value := r.Append(nil)
 	value[0] = recordFormat + 1
 	_, err := DecodeRecord(r.ID, string(value))
-	if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "format 2") || !strings.Contains(err.Error(), "upgrade") {
+	if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "format 2") || !strings.Contains(err.Error(), "later release") {
 		t.Fatalf("got %v", err)
 	}
 }

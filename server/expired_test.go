@@ -55,7 +55,7 @@ func TestCallsAcrossAnOutage(t *testing.T) {
 	}
 
 	status, raw := r.postRaw("BatchGetSessions", `{"ids":["`+known+`","`+backend.unknown+`","`+gone+`"]}`)
-	if want := `"notFound":["` + gone + `"],"unreadable":[],"unavailable":["` + backend.unknown + `"]}`; status != http.StatusOK ||
+	if want := `"notFound":["` + gone + `"],"unreadable":[],"unavailable":["` + backend.unknown + `"]}` + "\n"; status != http.StatusOK ||
 		!strings.HasSuffix(raw, want) || !strings.Contains(raw, `"id":"`+known+`"`) || strings.Contains(raw, `"id":"`+backend.unknown+`"`) {
 		t.Errorf("%d %s, not …%s", status, raw, want)
 	}

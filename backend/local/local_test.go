@@ -129,7 +129,7 @@ func TestAFullBackendStillEndsSessions(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := results[0].Err; err != nil {
-				if !errors.Is(err, perdure.ErrFull) || !strings.Contains(err.Error(), "MaxBytes") {
+				if !errors.Is(err, perdure.ErrFull) || !strings.Contains(err.Error(), "PERDURE_MAX_MEMORY") {
 					t.Fatalf("a put into a full backend: %v", err)
 				}
 				break

@@ -176,7 +176,7 @@ func TestRestoreFromPuppeteer(t *testing.T) {
 	if err := os.WriteFile(file, []byte(sessions), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := cli(t, nil, "restore", "--store", store, "--in", file, "--dry-run"); r.code != exitError || !strings.Contains(r.stderr, "there is no store") {
+	if r := cli(t, nil, "restore", "--store", store, "--in", file, "--dry-run"); r.code != exitPartial || !strings.Contains(r.stdout, "restored      1\n") {
 		t.Errorf("a dry run into nothing: %+v", r)
 	}
 	r := cli(t, nil, "restore", "--store", store, "--in", file)
