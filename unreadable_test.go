@@ -71,7 +71,7 @@ func TestOneByteHidesNoOtherSession(t *testing.T) {
 	if !ok || !same(bad.IDs, lost) || !same(idsOf(sessions), left) || !same(missing, []string{absent}) {
 		t.Errorf("many: %v, %v, %v", idsOf(sessions), missing, err)
 	}
-	if text := bad.Error(); !strings.Contains(text, lost[0]) || !strings.Contains(text, "upgrade") || strings.Contains(text, "secret") {
+	if text := bad.Error(); !strings.Contains(text, lost[0]) || !strings.Contains(text, "later release") || strings.Contains(text, "secret") {
 		t.Errorf("the error is %q", text)
 	}
 	if _, err := s.Get(t.Context(), lost[1]); !errors.Is(err, perdure.ErrFormat) {
