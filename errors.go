@@ -40,7 +40,7 @@ var (
 
 	// ErrFull: the store has reached its bound on memory and refuses to grow
 	// rather than evict a live session. It is also an ErrUnavailable.
-	ErrFull = fmt.Errorf("%w: it is full", ErrUnavailable)
+	ErrFull = fmt.Errorf("%w: the store is full", ErrUnavailable)
 
 	// ErrDenied: the Policy does not allow the action to this caller.
 	ErrDenied = errors.New("not allowed")

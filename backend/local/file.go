@@ -166,7 +166,7 @@ func (f *file) openError(dir string, err error) error {
 }
 
 func (f *file) damaged(cause any) error {
-	return fmt.Errorf("%w: %w data file %s (%v); restore a backup into an empty directory, or move the file away to start empty", perdure.ErrFormat, ErrDamaged, f.path, cause)
+	return fmt.Errorf("%w: %w data file %s (%v); restore a backup into an empty directory, or move it away to start empty", perdure.ErrFormat, ErrDamaged, f.path, cause)
 }
 
 // checkLayout prepares a new file and refuses one of another layout.

@@ -37,7 +37,7 @@ var signs = []struct {
 	{"older than the policy", TooOld},
 	{"being merged", Merging},
 	{"oldest entry of the journal", JournalFull},
-	{"it is full", JournalFull},
+	{"the store is full", JournalFull},
 	{"the policy is to refuse", Policy},
 	{"did not take the write", JournalFull},
 	{"in time", NoAnswer},
@@ -47,6 +47,7 @@ var signs = []struct {
 	{"no node of the Cluster", RefusedThere},
 	{"part of the Cluster", RefusedThere},
 	{"the session store cannot answer now", NotTold},
+	{"the sessions cannot all be listed now", NotTold},
 }
 
 // classify says why a call ended with the error. The last of its reasons is what
