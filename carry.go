@@ -99,7 +99,14 @@ func (m *Merger) carry(ctx context.Context, puts []*put) (again []*put) {
 		all = append(all, p.heirs...)
 	}
 	m.settle(ctx, all...)
+	carried := map[string]bool{}
+	for _, h := range all {
+		carried[h.Record.ID] = true
+	}
 	for _, p := range puts {
+		if carried[p.Record.ID] {
+			p.Base = Version{} // what it met may have been used since, which no version shows
+		}
 		for _, h := range p.heirs {
 			p.changed = p.changed || h.changed
 			p.err = cmp.Or(p.err, h.err)
