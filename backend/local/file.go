@@ -74,21 +74,12 @@ func openFile(dir string, lockWait time.Duration, strict bool, reserve int) (*fi
 	f := &file{path: filepath.Join(dir, fileName), strict: strict, reserve: reserve}
 	fresh := isEmpty(f.path)
 	err := f.guard(func() (err error) {
-		if err := f.make(lockWait); err != nil {
-			return err
-		}
-		f.db, err = openDB(f.path, lockWait, &f.handle, func(handle *os.File) error {
-			if err := lock(handle, lockWait); err != nil {
+		for moved := true; moved; moved = errors.Is(err, errMoved) {
+			if err = f.make(lockWait); err != nil {
 				return err
 			}
-			if info, err := handle.Stat(); err == nil && info.Size() == 0 {
-				return f.damaged("it is empty")
-			}
-			if err := checkFile(handle, strict); err != nil && locksFirst {
-				return f.damaged(err)
-			}
-			return nil
-		})
+			f.db, err = openDB(f.path, lockWait, &f.handle, func(handle *os.File) error { return f.look(handle, lockWait, strict) })
+		}
 		if err != nil {
 			return err
 		}
@@ -107,15 +98,40 @@ func openFile(dir string, lockWait time.Duration, strict bool, reserve int) (*fi
 	return f, nil
 }
 
+// errMoved says that who held a file has put another in its place before giving it up.
+var errMoved = errors.New("another file has taken its name")
+
+// look locks the file that was opened and refuses one that is damaged.
+func (f *file) look(handle *os.File, lockWait time.Duration, strict bool) error {
+	if err := lock(handle, lockWait); err != nil {
+		return err
+	}
+	if !f.named() {
+		return errMoved
+	}
+	if info, err := handle.Stat(); err == nil && info.Size() == 0 {
+		return f.damaged("it is empty")
+	}
+	if err := checkFile(handle, strict); err != nil && locksFirst {
+		return f.damaged(err)
+	}
+	return nil
+}
+
 // make makes the file where there is none. It gets its name once it is whole: a file of
 // no bytes is never one that a start was about to make, but what is left of one.
 func (f *file) make(lockWait time.Duration) error {
 	if _, err := os.Stat(f.path); !errors.Is(err, fs.ErrNotExist) {
 		return nil // whatever there is is opened, or refused
 	}
-	fresh := file{path: f.path + ".new"}
-	var err error
-	if fresh.db, err = openDB(fresh.path, lockWait, &fresh.handle, nil); err != nil {
+	fresh := file{path: f.path + ".new", reserve: f.reserve}
+	if err := fresh.start(lockWait); err != nil {
+		if _, made := os.Stat(f.path); made == nil {
+			return nil // another process came first
+		}
+		if noRoom(err) {
+			_ = os.Remove(fresh.path) // what there is of it is no data file
+		}
 		return err
 	}
 	defer os.Remove(fresh.path)
@@ -140,6 +156,8 @@ func openDB(path string, lockWait time.Duration, handle **os.File, look func(*os
 			}
 			if look != nil {
 				if err := look(*handle); err != nil {
+					err = errors.Join(err, (*handle).Close())
+					*handle = nil
 					return nil, err
 				}
 			}
