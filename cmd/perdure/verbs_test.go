@@ -166,7 +166,7 @@ func TestOutputCannotDriveATerminal(t *testing.T) {
 func TestCompact(t *testing.T) {
 	dir := t.TempDir()
 	d := startDaemon(t, "PERDURE_DATA_DIR="+dir)
-	kept := d.create(`{"userId":"ada","metadata":{"pad":"`+strings.Repeat("x", 30_000)+`"}}`)
+	kept := d.create(`{"userId":"ada","metadata":{"pad":"` + strings.Repeat("x", 30_000) + `"}}`)
 	if r := cli(t, []string{"PERDURE_DATA_DIR=" + dir, "PERDURE_ADMIN_LISTEN=" + d.up.Admin}, "compact"); r.code != exitUsage || !strings.Contains(r.stderr, "when it starts") {
 		t.Errorf("through a daemon: %+v", r)
 	}
