@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"slices"
 	"testing"
@@ -117,5 +118,25 @@ func TestWhoWaitsForAFileThatIsCompacted(t *testing.T) {
 			t.Errorf("it holds %d of 40 sessions, %v", stats.Sessions, err)
 		}
 		fill(t, next, newSessions(1)) // which it refuses if another file has its name
+	}
+}
+
+// TestAFileOfNoBytes is not a store without sessions: what makes a file gives it its
+// name once it is whole.
+func TestAFileOfNoBytes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dataFile(dir), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantOpenError(t, dir, local.ErrDamaged, dataFile(dir), "is empty")
+	if info, err := os.Stat(dataFile(dir)); err != nil || info.Size() != 0 {
+		t.Errorf("it does not stay as it is: %v, %v", info, err)
+	}
+	if err := os.Rename(dataFile(dir), dataFile(dir)+".new"); err != nil { // as of a first start that was cut short
+		t.Fatal(err)
+	}
+	open(t, local.Options{Dir: dir})
+	if _, err := os.Stat(dataFile(dir) + ".new"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was begun is left over: %v", err)
 	}
 }
