@@ -69,6 +69,9 @@ func (c *compactCommand) run(s *stage) {
 // full disk, is no reason not to start.
 func (b *Backend) compactAtStart(records int64) {
 	before := b.fileSize()
+	if b.file.reserved {
+		records += int64(b.file.reserve)
+	}
 	if before < compactFrom || before < compactRatio*records {
 		return
 	}
