@@ -87,3 +87,27 @@ func TestInspectOfAFullStore(t *testing.T) {
 		t.Errorf("%+v, %v", findings, err)
 	}
 }
+
+// TestFullOfEnds: a store that the ends of sessions fill says so, and what helps.
+func TestFullOfEnds(t *testing.T) {
+	b := open(t, local.Options{MaxBytes: 64 << 10})
+	var full error
+	for full == nil {
+		for _, s := range newSessions(20) {
+			put := perdure.Batch{{Op: perdure.OpPut, Record: s}}
+			end := perdure.Batch{{Op: perdure.OpRemove, Record: perdure.Record{ID: s.ID, Header: perdure.Header{Version: s.Version, Reason: perdure.ReasonLogout}}}}
+			results, err := b.Apply(t.Context(), []perdure.Batch{put, end})
+			if err != nil || results[1].Err != nil {
+				t.Fatal(err, results[1].Err)
+			}
+			full = results[0].Err
+		}
+	}
+	if !errors.Is(full, perdure.ErrFull) || !strings.Contains(full.Error(), "PERDURE_HORIZON") {
+		t.Errorf("the error says %v", full)
+	}
+	findings, err := b.Inspect(t.Context())
+	if err != nil || findings[0].Name != "memory" || !strings.Contains(findings[0].Found, "for 0 sessions and the ends of ") || !strings.Contains(findings[0].Advice, "PERDURE_HORIZON") {
+		t.Errorf("%+v, %v", findings, err)
+	}
+}

@@ -394,23 +394,3 @@ func checksum(id string, record []byte) []byte {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	return binary.BigEndian.AppendUint32(nil, crc32.Update(crc32.Checksum([]byte(id), table), table, record))
 }
-
-// TestAFileOfNoBytes is not a store without sessions: what makes a file gives it its
-// name once it is whole.
-func TestAFileOfNoBytes(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(dataFile(dir), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	wantOpenError(t, dir, local.ErrDamaged, dataFile(dir), "is empty")
-	if info, err := os.Stat(dataFile(dir)); err != nil || info.Size() != 0 {
-		t.Errorf("it does not stay as it is: %v, %v", info, err)
-	}
-	if err := os.Rename(dataFile(dir), dataFile(dir)+".new"); err != nil { // as of a first start that was cut short
-		t.Fatal(err)
-	}
-	open(t, local.Options{Dir: dir})
-	if _, err := os.Stat(dataFile(dir) + ".new"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("what was begun is left over: %v", err)
-	}
-}

@@ -16,8 +16,8 @@
 // it is answered with perdure.ErrFeedGap.
 //
 // One process at a time can hold a data directory. The file in it takes about
-// twice what its records do, uses the room of those that are gone again, and
-// never shrinks.
+// twice what its records do and uses the room of those that are gone again. It shrinks
+// when it is opened with most of it room, and by Compact.
 package local
 
 import (
@@ -99,7 +99,8 @@ func Open(opts Options) (*Backend, error) {
 // load fills the memory from the file.
 func (b *Backend) load() error {
 	b.unreadable = map[string]error{}
-	return b.file.each(func(id string, r *perdure.Record, err error) {
+	var taken int64
+	err := b.file.each(func(id string, r *perdure.Record, err error) {
 		if err != nil {
 			b.unreadable[id] = err
 			p := perdure.PartitionOf(id)
@@ -108,8 +109,13 @@ func (b *Backend) load() error {
 			return
 		}
 		b.bytes.Add(size(r))
+		taken += int64(len(id) + r.EncodedSize())
 		b.apply(mutation{new: r})
 	})
+	if err == nil && len(b.unreadable) == 0 {
+		b.compactAtStart(taken)
+	}
+	return err
 }
 
 // Get returns what is stored under the id, from memory.

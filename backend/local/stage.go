@@ -131,7 +131,7 @@ func (s *stage) accept() error {
 	if used := s.b.bytes.Add(growth); growth > 0 && used > limit {
 		s.b.bytes.Add(-growth)
 		s.reject()
-		return fmt.Errorf("%w: %d of %d bytes are in use and this write needs %d more; raise the bound on memory (MaxBytes; of the daemon, PERDURE_MAX_MEMORY) or end sessions",
+		return fmt.Errorf("%w: %d of %d bytes are in use and this write needs %d more; raise the bound on memory (MaxBytes; of the daemon, PERDURE_MAX_MEMORY), or where the ends of sessions fill it, shorten PERDURE_HORIZON: an end stands until then",
 			perdure.ErrFull, used-growth, limit, growth)
 	}
 	s.bytes += growth

@@ -23,13 +23,7 @@ func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 		MaxBytes:   b.opts.MaxBytes,
 		FeedLength: int64(b.feed.len()),
 	}
-	for i := range b.shards {
-		s := &b.shards[i]
-		s.mu.RLock()
-		stats.Sessions += int64(s.sessions)
-		stats.Tombstones += int64(s.entries.count - s.sessions)
-		s.mu.RUnlock()
-	}
+	stats.Sessions, stats.Tombstones = b.counts()
 	if b.file != nil {
 		stats.Backend = "file"
 		stats.Details = map[string]string{
@@ -70,16 +64,32 @@ func (b *Backend) Inspect(ctx context.Context) ([]perdure.Finding, error) {
 
 func (b *Backend) inspectMemory() perdure.Finding {
 	used, bound := b.bytes.Load(), b.opts.MaxBytes
-	f := perdure.Finding{Name: "memory", Found: fmt.Sprintf("%s of %s", mebibytes(used), mebibytes(bound))}
+	sessions, ends := b.counts()
+	f := perdure.Finding{Name: "memory", Found: fmt.Sprintf("%s of %s, for %d sessions and the ends of %d", mebibytes(used), mebibytes(bound), sessions, ends)}
 	switch room := bound - bound/16 - used; {
 	case room < 1<<10: // about what a small session takes
 		f.Severity = perdure.SeverityError
 		f.Advice = "raise the bound (PERDURE_MAX_MEMORY): new sessions are refused; people can still log out"
 	case used > bound/10*8:
 		f.Severity = perdure.SeverityWarning
-		f.Advice = "raise the bound before it is reached: new sessions are refused then"
+		f.Advice = "raise the bound (PERDURE_MAX_MEMORY) before it is reached: new sessions are refused then"
+	}
+	if f.Advice != "" && ends > sessions {
+		f.Advice += "; or shorten PERDURE_HORIZON: the end of a session takes some 250 bytes until its horizon"
 	}
 	return f
+}
+
+// counts are those of sessions, and of tombstones with epochs.
+func (b *Backend) counts() (sessions, ends int64) {
+	for i := range b.shards {
+		s := &b.shards[i]
+		s.mu.RLock()
+		sessions += int64(s.sessions)
+		ends += int64(s.entries.count - s.sessions)
+		s.mu.RUnlock()
+	}
+	return sessions, ends
 }
 
 func (b *Backend) inspectFile(ctx context.Context) []perdure.Finding {

@@ -61,7 +61,7 @@ store that the environment names, as serve does.`,
 		SilenceUsage:     true,
 		PersistentPreRun: func(*cobra.Command, []string) { a.running = true },
 	}
-	root.AddCommand(a.serve(), a.get(), a.list(), a.revoke(), a.stats(), a.doctor(), a.backup(), a.restore(), a.archive(), a.migrate(), a.switchStore(), a.version())
+	root.AddCommand(a.serve(), a.get(), a.list(), a.revoke(), a.stats(), a.doctor(), a.compact(), a.backup(), a.restore(), a.archive(), a.migrate(), a.switchStore(), a.version())
 	root.AddCommand(topics()...)
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/perdure/perdure"
+	"github.com/perdure/perdure/backend/local"
 	"github.com/perdure/perdure/internal/printable"
 )
 
@@ -158,5 +159,26 @@ func TestAsking(t *testing.T) {
 func TestOutputCannotDriveATerminal(t *testing.T) {
 	if got := printable.Text("a\x1b[2J\u009b\u202eb\tü"); got != "a\ufffd[2J\ufffd\ufffdb\ufffdü" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestCompact: the file of a store that nobody holds, and of no other.
+func TestCompact(t *testing.T) {
+	dir := t.TempDir()
+	d := startDaemon(t, "PERDURE_DATA_DIR="+dir)
+	kept := d.create(`{"userId":"ada","metadata":{"pad":"` + strings.Repeat("x", 30_000) + `"}}`)
+	if r := cli(t, []string{"PERDURE_DATA_DIR=" + dir, "PERDURE_ADMIN_LISTEN=" + d.up.Admin}, "compact"); r.code != exitUsage || !strings.Contains(r.stderr, "when it starts") {
+		t.Errorf("through a daemon: %+v", r)
+	}
+	d.end()
+	r := cli(t, nil, "compact", "--json", "--store", "file:"+dir)
+	if done := decode[local.Compacted](t, r.stdout); r.code != exitOK || len(done) != 1 || done[0].After > done[0].Before || done[0].After < 30_000 {
+		t.Errorf("%+v", r)
+	}
+	if r := cli(t, nil, "get", "--store", "file:"+dir, kept.ID); r.code != exitOK {
+		t.Errorf("%+v", r)
+	}
+	if r := cli(t, nil, "compact", "--store", "memory:"); r.code == exitOK {
+		t.Errorf("memory: %+v", r)
 	}
 }
