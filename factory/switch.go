@@ -54,7 +54,7 @@ func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) 
 	if s.From == s.To {
 		return s, &perdure.InvalidError{Field: "store address", Problem: s.To + " is where the sessions are already"}
 	}
-	to, err := i.config.openServing(ctx, address, i.logger)
+	to, err := i.config.openServing(ctx, address, true, i.logger)
 	if err != nil {
 		return s, err
 	}
@@ -76,20 +76,42 @@ func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) 
 	return s, errors.Join(err, cut.old.Close())
 }
 
-// reachable returns an error for a backend that cannot be switched to: what fails
-// over would take sessions without its Redis too.
+// settleTime bounds how long a store that is switched to may take to merge what waits for
+// it from before.
+const settleTime = 30 * time.Second
+
+// reachable returns an error for a backend that cannot be switched to: what fails over
+// must have reached its Redis, and have merged what waited for it.
 func reachable(ctx context.Context, to perdure.Backend) error {
-	if f, ok := perdure.As[*failover.Backend](to); ok {
-		unavailable := perdure.ErrUnavailable.Error() + ": "
-		if h := f.Health(ctx); !h.Redis.Available {
-			why := h.Reason // which may say itself, and more than once, that it is unavailable
-			if i := strings.LastIndex(why, unavailable); i >= 0 {
-				why = why[i+len(unavailable):]
-			}
-			return fmt.Errorf("%w: %s", perdure.ErrUnavailable, why)
+	f, ok := perdure.As[*failover.Backend](to)
+	if !ok {
+		return to.Ping(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for {
+		h := f.Health(ctx)
+		merging := h.Redis.Error == "" && h.JournalDepth > h.Refused
+		switch {
+		case h.State == failover.Healthy:
+			return to.Ping(ctx)
+		case ctx.Err() != nil || !h.Redis.Available && !merging:
+			return fmt.Errorf("%w: %s", perdure.ErrUnavailable, plain(h.Reason))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return to.Ping(ctx)
+}
+
+// plain is why a store is not available, without saying more than once that it is not.
+func plain(why string) string {
+	unavailable := perdure.ErrUnavailable.Error() + ": "
+	if i := strings.LastIndex(why, unavailable); i >= 0 {
+		why = why[i+len(unavailable):]
+	}
+	return why
 }
 
 func (i *Instance) move(to place) {
@@ -121,6 +143,9 @@ func (c *cut) Hold(context.Context) error {
 
 func (c *cut) Release(moved bool) {
 	if moved {
+		if f, ok := perdure.As[*failover.Backend](c.to); ok {
+			f.Activate()
+		}
 		c.old = c.relay.turn(c.to, c.address).Backend
 	}
 	c.pause = time.Since(c.began)

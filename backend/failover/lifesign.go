@@ -107,7 +107,7 @@ func (b *Backend) signLife(ctx context.Context) {
 func (b *Backend) sign() {
 	b.signing.Lock()
 	defer b.signing.Unlock()
-	if b.journal.dir == "" || b.status.Load().state == Healthy {
+	if b.journal.dir == "" || b.status.Load().state == Healthy || b.standby.Load() {
 		return
 	}
 	err := writeSign(b.journal.dir, lifeSign{At: b.time.shown(), Cut: b.cutOff, Synced: perdure.Millis(b.mirror.synced.Load())})
