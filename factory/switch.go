@@ -18,6 +18,9 @@ type SwitchOptions struct {
 	// Empty leaves the sessions behind: everybody has to log in again. Defaults to
 	// taking them along.
 	Empty bool
+	// DespiteOthers switches although other processes go on using the store: a logout
+	// there has no effect here any more, nor one here there. Defaults to refusing.
+	DespiteOthers bool
 	// Migrate is how they are moved.
 	Migrate migrate.Options
 }
@@ -42,8 +45,8 @@ type Switched struct {
 // A watcher is told of a gap in the feed; a listing that was begun before the
 // cut-over answers ErrUnavailable and has to begin again.
 //
-// It returns ErrInvalid for an address at which the instance is already, an
-// *AddressError, what OpenBackend returns, and what migrate.Live returns. One
+// It returns ErrInvalid for an address at which the instance is already, and, unless
+// that is asked for, where other processes use the present store; an *AddressError, what OpenBackend returns, and what migrate.Live returns. One
 // switch of an instance is under way at a time: a second waits.
 func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) (s Switched, err error) {
 	i.switching.Lock()
@@ -53,6 +56,9 @@ func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) 
 	_, s.To = describe(address)
 	if s.From == s.To {
 		return s, &perdure.InvalidError{Field: "store address", Problem: s.To + " is where the sessions are already"}
+	}
+	if err := i.alone(ctx, s.From); err != nil && !o.DespiteOthers {
+		return s, err
 	}
 	to, err := i.config.openServing(ctx, address, true, i.logger)
 	if err != nil {
@@ -74,6 +80,36 @@ func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) 
 	i.move(place{address, "it was switched here from " + s.From})
 	i.logger.Info("the sessions are kept elsewhere from now on", "from", s.From, "to", s.To, "moved", s.Moved.Migrated, "pause", s.Pause)
 	return s, errors.Join(err, cut.old.Close())
+}
+
+// sociable is implemented by a backend that knows who else uses its store.
+type sociable interface {
+	Others(ctx context.Context) ([]string, error)
+}
+
+// alone returns an ErrInvalid that names the other processes which use the present store,
+// or says that this cannot be known. One that does not answer has nobody who could be
+// logged out through it.
+func (i *Instance) alone(ctx context.Context, shown string) error {
+	store, ok := perdure.As[sociable](i.relay)
+	if !ok {
+		return nil
+	}
+	const effect = "a logout through one store would have no effect in the other"
+	others, err := store.Others(ctx)
+	switch {
+	case errors.Is(err, perdure.ErrDenied):
+		return &perdure.InvalidError{Field: "switch", Problem: fmt.Sprintf(
+			"whether other processes use %s cannot be told, since this user may not ask for CLIENT LIST (+client|list): %s; "+
+				"allow it, or, if this is the only process, say that it is to be switched despite others", shown, effect)}
+	case err != nil:
+		return nil
+	case len(others) == 0:
+		return nil
+	}
+	return &perdure.InvalidError{Field: "switch", Problem: fmt.Sprintf(
+		"%s is used by others too: %s. After the switch %s. Stop those first, or move all of them with perdure migrate run --live --reverse; "+
+			"or say that this one is to be switched despite them", shown, strings.Join(others, ", "), effect)}
 }
 
 // settleTime bounds how long a store that is switched to may take to merge what waits for

@@ -110,3 +110,31 @@ func TestWhatARestartMerges(t *testing.T) {
 	wantAll(t, i, true, late)
 	wantAll(t, i, false, before)
 }
+
+// TestSwitchOfOneOfTwo: where another process uses the store, an instance is not switched
+// away from it, unless that is asked for; one of another prefix is no other.
+func TestSwitchOfOneOfTwo(t *testing.T) {
+	t.Parallel()
+	here, there := redistest.Start(t, redistest.Options{}), redistest.Start(t, redistest.Options{})
+	config := factory.Config{Type: factory.Redis, RedisURL: here.URL(), DataDir: t.TempDir()}
+	one, two := open(t, config), open(t, config)
+	config.RedisPrefix = "elsewhere:"
+	open(t, config)
+	_, err := one.Switch(t.Context(), there.URL(), factory.SwitchOptions{})
+	var invalid *perdure.InvalidError
+	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), "used by others too") || strings.Count(err.Error(), " at 127.0.0.1") != 1 {
+		t.Fatalf("%v", err)
+	}
+	id := login(t, one).ID
+	logout(t, two, id)
+	wantAll(t, one, false, id)
+	must(t, two.Close())
+	eventually(t, func() bool { // the server has noticed that the connections are gone
+		_, err := one.Switch(t.Context(), there.URL(), factory.SwitchOptions{})
+		return err == nil
+	})
+	three := open(t, factory.Config{Type: factory.Redis, RedisURL: there.URL(), DataDir: t.TempDir()})
+	wantAll(t, three, false, id)
+	_, err = one.Switch(t.Context(), here.URL(), factory.SwitchOptions{DespiteOthers: true})
+	must(t, err)
+}

@@ -152,3 +152,18 @@ func (b *Backend) Incarnation(ctx context.Context) (string, error) {
 	}
 	return front.Incarnation(ctx)
 }
+
+// Others names the other processes that use the front store now, if it can say.
+func (b *Backend) Others(ctx context.Context) ([]string, error) {
+	st := b.status.Load()
+	front, ok := st.front.(interface {
+		Others(ctx context.Context) ([]string, error)
+	})
+	switch {
+	case st.front == nil || st.away.all():
+		return nil, b.unavailable(st, "who else uses it cannot be asked")
+	case !ok:
+		return nil, nil
+	}
+	return front.Others(ctx)
+}
