@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/internal/redistest"
@@ -140,4 +141,56 @@ func TestMigrateBothWaysKilled(t *testing.T) {
 		t.Errorf("%d of %d logouts at the new store are undone at the old one, %d of %d logins unknown", risen, len(ended), lost, len(made))
 	}
 	verified0(t, one.URL(), two.URL())
+}
+
+// TestMigrateFindsNothing: nothing where there is something under another prefix is no
+// success, and where that is is said.
+func TestMigrateFindsNothing(t *testing.T) {
+	t.Parallel()
+	server, empty := redistest.Start(t, redistest.Options{}), redistest.Start(t, redistest.Options{})
+	sessionsAt(t, server.URL()+"?prefix=other:", 10)
+	in := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
+	for key, value := range map[string]string{
+		"mcp:session:9b1deb4d-3b7d-4bad-9bdd-000000000001": fmt.Sprintf(`{"id":"9b1deb4d-3b7d-4bad-9bdd-000000000001","data":{"userId":"u","username":"n","roles":["r"],"createdAt":"2026-01-02T03:04:05.678Z","expiresAt":%q},"lastAccessedAt":"2026-01-02T03:04:06.000Z"}`, in),
+		"web:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa":             fmt.Sprintf(`{"cookie":{"expires":%q},"userId":"ada"}`, in),
+		"cache:session:1":                                  "no session",
+	} {
+		if _, err := server.Do("SET", key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for from, want := range map[string]string{
+		server.URL():                    `has some at "other:";`,
+		"puppeteer-mcp+" + server.URL(): `has some at "mcp:";`,
+		"connect-redis+" + server.URL(): `has some at "web:";`,
+		empty.URL():                     "",
+		"puppeteer-mcp+" + empty.URL():  "",
+		server.URL() + "?prefix=other:": "",
+	} {
+		for _, verb := range []string{"plan", "run"} {
+			args := []string{"migrate", verb, "--from", from, "--to", "file:" + filepath.Join(t.TempDir(), "data")}
+			if verb == "run" {
+				args = append(args, "--checkpoint", "none")
+			}
+			r := cli(t, nil, args...)
+			if want == "" && r.code != exitOK || want != "" && (r.code != exitError || !strings.Contains(r.stderr, want)) {
+				t.Errorf("%v: %+v", args, r)
+			}
+		}
+	}
+}
+
+// TestMigrateToAReplica: a plan promises nothing that its target would refuse.
+func TestMigrateToAReplica(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t, redistest.Options{}), redistest.Start(t, redistest.Options{})
+	sessionsAt(t, one.URL(), 10)
+	host, port, _ := strings.Cut(one.Addr(), ":")
+	if _, err := two.Do("REPLICAOF", host, port); err != nil {
+		t.Fatal(err)
+	}
+	r := cli(t, nil, "migrate", "plan", "--from", one.URL(), "--to", two.URL())
+	if r.code != exitError || !strings.Contains(r.stderr, "the target takes no sessions") || !strings.Contains(r.stderr, "READONLY") {
+		t.Errorf("%+v", r)
+	}
 }

@@ -117,7 +117,11 @@ func (a *app) move(ctx context.Context, c *cobra.Command, m *moving, r *runFlags
 		return errors.Join(partialError{err}, a.printMoved(out))
 	}
 	if err == nil {
-		return a.printMoved(out)
+		err = a.printMoved(out)
+		if err == nil && out.Total+out.Expired+out.Tombstones == 0 {
+			err = a.nothing(ctx, m, s)
+		}
+		return err
 	}
 	return a.unfinished(c, o.Checkpoint, err)
 }
