@@ -81,8 +81,11 @@ const maxCutOvers = 5
 // finishMigration cuts over, when all is well and nobody writes, and holds the migration
 // to what it said.
 func (s *stage) finishMigration(ctx context.Context, c *checker) error {
-	if s.mover == nil {
+	switch {
+	case s.mover == nil:
 		return nil
+	case s.cell.plain:
+		return s.finishPlain(ctx, c)
 	}
 	for range maxCutOvers {
 		cutting, cancel := context.WithTimeout(ctx, s.patience)
@@ -98,17 +101,81 @@ func (s *stage) finishMigration(ctx context.Context, c *checker) error {
 			}
 			continue
 		}
-		report, err := s.mover.verify(ctx)
-		if err != nil {
-			return err
-		}
-		for kind, n := range report.Found {
-			c.verdict.Unverified += int(n)
-			c.example("unverified: %d %s: %v", n, kind, report.Differences)
-		}
-		return nil
+		return s.holdToIt(ctx, c)
 	}
 	return fmt.Errorf("chaos: the migration would not cut over: %v", c.refusals)
+}
+
+// holdToIt compares the stores after a migration that said it was done.
+func (s *stage) holdToIt(ctx context.Context, c *checker) error {
+	report, err := s.mover.verify(ctx)
+	if err != nil {
+		return err
+	}
+	for kind, n := range report.Found {
+		c.verdict.Unverified += int(n)
+		c.example("unverified: %d %s: %v", n, kind, report.Differences)
+	}
+	return nil
+}
+
+// plainRounds is how often finishPlain moves all.
+const plainRounds = 6
+
+// finishPlain moves all that there is when nobody writes any more, again and again, into a
+// target that loses data meanwhile, while the tool is killed. Each time that it says it is
+// done it is held to that.
+func (s *stage) finishPlain(ctx context.Context, c *checker) error {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	rng := s.random("plain")
+	losses := []func() error{
+		func() error { return s.site.other.RestartEmpty(ctx) },
+		func() error { _, err := s.site.other.Do("FLUSHALL"); return err },
+		func() error { return s.comeBackOlder(ctx, s.site.other) },
+		s.mover.again,
+	}
+	for range plainRounds {
+		if err := errors.Join(s.site.other.RestartEmpty(ctx), s.mover.again()); err != nil {
+			return err
+		}
+		for range 2 {
+			s.pass(ctx, time.Duration(rng.IntN(700))*time.Millisecond)
+			ended, err := s.mover.pause(ctx, s)
+			if !ended && err == nil {
+				err = losses[rng.IntN(len(losses))]()
+			}
+			if err := errors.Join(err, s.mover.resume()); err != nil {
+				return err
+			}
+			if rng.IntN(2) == 0 && !ended {
+				if err := s.mover.again(); err != nil {
+					return err
+				}
+			}
+		}
+		for done := false; !done; {
+			var why string
+			var err error
+			if done, why, err = s.mover.end(ctx); err == nil && !done {
+				c.refusals = append(c.refusals, why)
+				err = s.mover.again()
+			}
+			if err != nil {
+				return fmt.Errorf("chaos: a plain migration did not end well, %v: %w", c.refusals, err)
+			}
+		}
+		if err := s.holdToIt(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// calm is no fault: what there is to move is made in it.
+func calm(ctx context.Context, s *stage) error {
+	s.hold(ctx)
+	return nil
 }
 
 // migrationCells are those of a migration in both directions.
@@ -120,7 +187,9 @@ func migrationCells() []Cell {
 			Bound: Bound{Why: notThere, NotFound: true},
 		})
 	}
-	return cells
+	return append(cells, Cell{
+		Fault: Fault{Name: "target-loses-data-in-a-run", run: calm}, Workload: workload("logout-races-touch"), Topology: Pair, Members: 1, plain: true,
+	})
 }
 
 const notThere = "of two stores that a migration keeps in step one hears of what was done at the other a moment later, and later where the tool is dead: until then that is not found"

@@ -18,13 +18,18 @@ type migration struct {
 	From       string `json:"from"`
 	To         string `json:"to"`
 	Checkpoint string `json:"checkpoint"`
+	Plain      bool   `json:"plain,omitempty"` // one way, and no longer than that takes: migrate run
 	Bug        string `json:"bug,omitempty"`
 }
+
+// plainRate is how many sessions a second a plain run moves: it takes a while.
+const plainRate = 3000
 
 // The bugs of negative controls.
 const (
 	overwriting = "it puts what it carries over whatever it meets"
 	saysSo      = "it says that it is done, and has done nothing"
+	unaware     = "it takes what answers at an address for what did before, and does not look"
 	oneWay      = "it does not keep the source in step"
 )
 
@@ -56,9 +61,15 @@ func (m *migration) run(ctx context.Context, gate *toldGate) error {
 		return err
 	}
 	defer to.Close()
-	_, err = migrate.Live(ctx, from, to, gate, migrate.Options{
-		Reading: migrate.Reading{Timeout: callTimeout, Patience: time.Minute}, Checkpoint: m.Checkpoint, Resume: true, Reverse: m.Bug != oneWay,
-	})
+	o := migrate.Options{Reading: migrate.Reading{Timeout: callTimeout, Patience: time.Minute}, Checkpoint: m.Checkpoint, Resume: true}
+	if m.Plain {
+		o.BatchSize, o.Rate = 10, plainRate
+		o.SkipVerify = m.Bug == unaware
+		_, err = migrate.Run(ctx, migrate.FromBackend(from), to, o)
+		return err
+	}
+	o.Reverse = m.Bug != oneWay
+	_, err = migrate.Live(ctx, from, to, gate, o)
 	return err
 }
 
@@ -69,6 +80,8 @@ func (m *migration) open(ctx context.Context, url string) (perdure.Backend, erro
 		switch {
 		case err == nil && m.Bug == overwriting:
 			return ruthless{b}, nil
+		case err == nil && m.Bug == unaware:
+			return nameless{b}, nil
 		case err == nil:
 			return b, nil
 		case !errors.Is(err, perdure.ErrUnavailable):
@@ -133,4 +146,17 @@ func (r ruthless) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure
 		results[i] = again[0]
 	}
 	return results, nil
+}
+
+// nameless is always the same store, whatever it holds.
+type nameless struct{ perdure.Backend }
+
+func (n nameless) Incarnation(context.Context) (string, error) { return "the same", nil }
+
+func (n nameless) Changes(ctx context.Context, after string, limit int, wait time.Duration) (perdure.ChangeBatch, error) {
+	batch, err := n.Backend.Changes(ctx, after, limit, wait)
+	if errors.Is(err, perdure.ErrFeedGap) {
+		err = nil
+	}
+	return batch, err
 }

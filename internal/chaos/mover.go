@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/perdure/perdure/backend/redis"
 	"github.com/perdure/perdure/migrate"
@@ -27,7 +28,7 @@ type mover struct {
 
 func newMover(cell *Cell, site *site, dir string) *mover {
 	return &mover{settings: settings{Migration: &migration{
-		From: site.single.URL(), To: site.other.URL(), Checkpoint: filepath.Join(dir, "checkpoint"), Bug: cell.migration,
+		From: site.single.URL(), To: site.other.URL(), Checkpoint: filepath.Join(dir, "checkpoint"), Plain: cell.plain, Bug: cell.migration,
 	}}}
 }
 
@@ -115,13 +116,35 @@ func (m *mover) cutOver(ctx context.Context) (done bool, why string, err error) 
 	if err := json.NewEncoder(m.in).Encode(Request{Kind: CutOver}); err != nil {
 		return false, err.Error(), nil // it has ended
 	}
+	return m.end(ctx)
+}
+
+// pause stops the migration, as SIGSTOP does, and reports whether it had ended before:
+// what it has said by then was heard.
+func (m *mover) pause(ctx context.Context, s *stage) (ended bool, err error) {
+	if err := stopProcess(m.command.Process); err != nil {
+		return true, nil // it is gone
+	}
+	s.pass(ctx, 30*time.Millisecond)
+	return len(m.replies) > 1, nil // beside that it has begun
+}
+
+func (m *mover) resume() error {
+	if err := continueProcess(m.command.Process); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// end waits for the end of a plain run, and reports whether it said that all was well.
+func (m *mover) end(ctx context.Context) (done bool, why string, err error) {
 	for {
 		select {
 		case p, ok := <-m.replies:
-			switch {
-			case !ok:
+			if !ok {
 				return false, "it died", nil
-			case p.Kind == CutOver:
+			}
+			if p.Kind == CutOver {
 				return p.Outcome == Acknowledged, p.Error, nil
 			}
 		case <-ctx.Done():
@@ -130,7 +153,7 @@ func (m *mover) cutOver(ctx context.Context) (done bool, why string, err error) 
 	}
 }
 
-// verify compares the two stores, in both directions.
+// verify compares the two stores, in both directions unless it went one way.
 func (m *mover) verify(ctx context.Context) (migrate.Report, error) {
 	from, err := redis.Open(ctx, redis.Options{URL: m.settings.Migration.From, Timeout: callTimeout})
 	if err != nil {
@@ -142,7 +165,7 @@ func (m *mover) verify(ctx context.Context) (migrate.Report, error) {
 		return migrate.Report{}, err
 	}
 	defer to.Close()
-	report, err := migrate.Verify(ctx, migrate.FromBackend(from), to, migrate.VerifyOptions{})
+	report, err := migrate.Verify(ctx, migrate.FromBackend(from), to, migrate.VerifyOptions{OneWay: m.settings.Migration.Plain})
 	if errors.Is(err, migrate.ErrDiffers) {
 		err = nil
 	}

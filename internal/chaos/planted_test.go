@@ -106,6 +106,10 @@ var planted = []control{
 		name: "a migration has no way back", cell: "move-both-ways/logout-races-touch/pair/default",
 		caught: func(r *Result) int { return r.Unverified }, change: migrates(oneWay),
 	},
+	{
+		name: "a migration remembers an address", cell: "target-loses-data-in-a-run/logout-races-touch/pair/default",
+		caught: func(r *Result) int { return r.Unverified }, change: func(c *Cell) { c.migration = unaware },
+	},
 }
 
 // migrates has a migration with a bug killed a few times, between stores that are well.

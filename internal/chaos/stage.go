@@ -45,6 +45,8 @@ func openStage(ctx context.Context, cell *Cell, o *Options, dir string) (*stage,
 	}
 	if cell.Topology == Pair {
 		s.mover = newMover(cell, s.site, dir)
+	}
+	if s.mover != nil && !cell.plain {
 		if err := errors.Join(s.mover.start(), s.awaitMover(ctx)); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
