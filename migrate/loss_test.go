@@ -179,3 +179,59 @@ func TestTargetLosesDataAtTheCutOver(t *testing.T) {
 		f.check(t, source)
 	})
 }
+
+// TestSourceLosesData: what is not in the source any more, and was moved before, is no
+// success: the stores differ. Moving the other way brings it back, and so does a way back.
+func TestSourceLosesData(t *testing.T) {
+	eachLoss(t, func(t *testing.T, from *losing) {
+		target := memory(t)
+		seed(t, from.Backend, 30)
+		from.snapshot(t)
+		for range 5 {
+			must[perdure.Session](t)(storeOn(t, from.Backend, perdure.Options{}).Create(t.Context(), perdure.Data{UserID: "late"}))
+		}
+		var scans atomic.Int64
+		source := &faulty{Backend: from.Backend, scan: func(perdure.ScanQuery) error {
+			if scans.Add(1) == 250 {
+				from.lose()
+			}
+			return nil
+		}}
+		o := migrate.Options{Reading: pages(5), Checkpoint: filepath.Join(t.TempDir(), "checkpoint")}
+		o.Workers = 1 // the last parts are still to come
+		_, err := migrate.Run(t.Context(), migrate.FromBackend(source), target, o)
+		if _, differs := verify(t, from.Backend, target, migrate.VerifyOptions{}); differs != nil && !errors.Is(err, migrate.ErrDiffers) {
+			t.Errorf("the stores differ, and it said %v", err)
+		}
+		if _, err := migrate.Live(t.Context(), from.Backend, target, nil, migrate.Options{Reverse: true}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := verify(t, from.Backend, target, migrate.VerifyOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestDeleteMigratedIntoALoss: nothing is taken out of the source that the target does not
+// hold any more.
+func TestDeleteMigratedIntoALoss(t *testing.T) {
+	eachLoss(t, func(t *testing.T, to *losing) {
+		source := memory(t)
+		sessions := seed(t, source, 60)
+		to.snapshot(t)
+		var scans atomic.Int64
+		from := &faulty{Backend: source, scan: func(perdure.ScanQuery) error {
+			if scans.Add(1) == 200 {
+				to.lose()
+			}
+			return nil
+		}}
+		result := run(t, from, to.Backend, migrate.Options{Reading: pages(5), DeleteMigrated: true})
+		store := storeOn(t, to.Backend, perdure.Options{})
+		for _, id := range sessions.live {
+			if ok, err := store.Exists(t.Context(), id); !ok || err != nil {
+				t.Fatalf("%s is lost: %v, %+v", id, err, result)
+			}
+		}
+	})
+}
