@@ -86,7 +86,7 @@ func Open(ctx context.Context, c Config, logger *slog.Logger) (*Instance, error)
 	}
 	logger = orDiscard(logger)
 	c.settings = true
-	backend, err := c.openServing(ctx, address, logger)
+	backend, err := c.openServing(ctx, address, false, logger)
 	if err != nil && source != "" {
 		return nil, c.advise(source, err)
 	}
@@ -112,13 +112,13 @@ func OpenAddress(ctx context.Context, address string, c Config, logger *slog.Log
 }
 
 // openServing opens a backend to serve sessions from: Redis with failover, unless
-// that is turned off.
-func (c *Config) openServing(ctx context.Context, address string, logger *slog.Logger) (perdure.Backend, error) {
+// that is turned off, or on standby until there is something to serve.
+func (c *Config) openServing(ctx context.Context, address string, standby bool, logger *slog.Logger) (perdure.Backend, error) {
 	switch {
 	case IsDaemon(address):
 		return nil, &AddressError{"is that of a daemon, which has its own store: give that one"}
 	case isRedis(address) && !c.NoFallback:
-		return c.openFailover(ctx, address, logger)
+		return c.openFailover(ctx, address, standby, logger)
 	}
 	return OpenBackend(ctx, address, *c, logger)
 }

@@ -20,8 +20,8 @@ const journals = "failover"
 
 // openFailover opens Redis with what carries on without it. It fails only where
 // waiting for Redis would not help: a wrong setting, one that does not fit what
-// answers, a directory that cannot be written.
-func (c *Config) openFailover(ctx context.Context, address string, logger *slog.Logger) (perdure.Backend, error) {
+// answers, a directory that cannot be written. On standby it takes nothing in an outage.
+func (c *Config) openFailover(ctx context.Context, address string, standby bool, logger *slog.Logger) (perdure.Backend, error) {
 	dir, err := c.journalDir(logger)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (c *Config) openFailover(ctx context.Context, address string, logger *slog.
 			}
 			return b, err
 		},
-		Dir: dir, Store: store, Mirror: c.Mirror, Outage: c.Outage, MaxAge: c.OutageMaxAge, MaxDowntime: c.OutageMaxDowntime, DataLoss: c.DataLoss,
+		Dir: dir, Store: store, Mirror: c.Mirror, Outage: c.Outage, Standby: standby, MaxAge: c.OutageMaxAge, MaxDowntime: c.OutageMaxDowntime, DataLoss: c.DataLoss,
 		MaxMirrorBytes: c.MaxMemory, MaxJournalBytes: c.MaxMemory,
 		MaxRetries: c.RedisMaxRetries, RetryDelay: c.RedisRetryDelay, HealthCheckInterval: c.RedisHealthCheckInterval,
 		Explain: c.named(source), OutageIDAge: max(c.Horizon, c.TTL), MaxClockSkew: c.MaxClockSkew, Logger: logger,

@@ -18,6 +18,9 @@ type SwitchOptions struct {
 	// Empty leaves the sessions behind: everybody has to log in again. Defaults to
 	// taking them along.
 	Empty bool
+	// DespiteOthers switches although other processes go on using the store: a logout
+	// there has no effect here any more, nor one here there. Defaults to refusing.
+	DespiteOthers bool
 	// Migrate is how they are moved.
 	Migrate migrate.Options
 }
@@ -42,8 +45,8 @@ type Switched struct {
 // A watcher is told of a gap in the feed; a listing that was begun before the
 // cut-over answers ErrUnavailable and has to begin again.
 //
-// It returns ErrInvalid for an address at which the instance is already, an
-// *AddressError, what OpenBackend returns, and what migrate.Live returns. One
+// It returns ErrInvalid for an address at which the instance is already, and, unless
+// that is asked for, where other processes use the present store; an *AddressError, what OpenBackend returns, and what migrate.Live returns. One
 // switch of an instance is under way at a time: a second waits.
 func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) (s Switched, err error) {
 	i.switching.Lock()
@@ -55,7 +58,10 @@ func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) 
 	if s.From == s.To {
 		return s, &perdure.InvalidError{Field: "store address", Problem: s.To + " is where the sessions are already"}
 	}
-	to, err := i.config.openServing(ctx, address, i.logger)
+	if err := i.alone(ctx, s.From); err != nil && !o.DespiteOthers {
+		return s, err
+	}
+	to, err := i.config.openServing(ctx, address, true, i.logger)
 	if err != nil {
 		return s, err
 	}
@@ -77,20 +83,72 @@ func (i *Instance) Switch(ctx context.Context, address string, o SwitchOptions) 
 	return s, errors.Join(err, cut.old.Close())
 }
 
-// reachable returns an error for a backend that cannot be switched to: what fails
-// over would take sessions without its Redis too.
+// sociable is implemented by a backend that knows who else uses its store.
+type sociable interface {
+	Others(ctx context.Context) ([]string, error)
+}
+
+// alone returns an ErrInvalid that names the other processes which use the present store,
+// or says that this cannot be known. One that does not answer has nobody who could be
+// logged out through it.
+func (i *Instance) alone(ctx context.Context, shown string) error {
+	store, ok := perdure.As[sociable](i.relay)
+	if !ok {
+		return nil
+	}
+	const effect = "a logout through one store would have no effect in the other"
+	others, err := store.Others(ctx)
+	switch {
+	case errors.Is(err, perdure.ErrDenied):
+		return &perdure.InvalidError{Field: "switch", Problem: fmt.Sprintf(
+			"whether other processes use %s cannot be told, since this user may not ask for CLIENT LIST (+client|list): %s; "+
+				"allow it, or, if this is the only process, say that it is to be switched despite others", shown, effect)}
+	case err != nil:
+		return nil
+	case len(others) == 0:
+		return nil
+	}
+	return &perdure.InvalidError{Field: "switch", Problem: fmt.Sprintf(
+		"%s is used by others too: %s. After the switch %s. Stop those first, or move all of them with perdure migrate run --live --reverse; "+
+			"or say that this one is to be switched despite them", shown, strings.Join(others, ", "), effect)}
+}
+
+// settleTime bounds how long a store that is switched to may take to merge what waits for
+// it from before.
+const settleTime = 30 * time.Second
+
+// reachable returns an error for a backend that cannot be switched to: what fails over
+// must have reached its Redis, and have merged what waited for it.
 func reachable(ctx context.Context, to perdure.Backend) error {
-	if f, ok := perdure.As[*failover.Backend](to); ok {
-		unavailable := perdure.ErrUnavailable.Error() + ": "
-		if h := f.Health(ctx); !h.Redis.Available {
-			why := h.Reason // which may say itself, and more than once, that it is unavailable
-			if i := strings.LastIndex(why, unavailable); i >= 0 {
-				why = why[i+len(unavailable):]
-			}
-			return fmt.Errorf("%w: %s", perdure.ErrUnavailable, why)
+	f, ok := perdure.As[*failover.Backend](to)
+	if !ok {
+		return to.Ping(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for {
+		h := f.Health(ctx)
+		merging := h.Redis.Error == "" && h.JournalDepth > h.Refused
+		switch {
+		case h.State == failover.Healthy:
+			return to.Ping(ctx)
+		case ctx.Err() != nil || !h.Redis.Available && !merging:
+			return fmt.Errorf("%w: %s", perdure.ErrUnavailable, plain(h.Reason))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return to.Ping(ctx)
+}
+
+// plain is why a store is not available, without saying more than once that it is not.
+func plain(why string) string {
+	unavailable := perdure.ErrUnavailable.Error() + ": "
+	if i := strings.LastIndex(why, unavailable); i >= 0 {
+		why = why[i+len(unavailable):]
+	}
+	return why
 }
 
 func (i *Instance) move(to place) {
@@ -124,6 +182,9 @@ func (c *cut) Hold(context.Context) error {
 
 func (c *cut) Release(moved bool) {
 	if moved {
+		if f, ok := perdure.As[*failover.Backend](c.to); ok {
+			f.Activate()
+		}
 		c.old = c.relay.turn(c.to, c.address).Backend
 	}
 	c.pause = time.Since(c.began)

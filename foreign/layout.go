@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -20,4 +21,22 @@ type Layout interface {
 
 func invalid(field, format string, args ...any) error {
 	return &perdure.InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
+}
+
+// Split takes apart the key of a session of a layout that may have another prefix than
+// that, such as the product's own setting says.
+func Split(l Layout, key string) (prefix, id string, ok bool) {
+	mark := ":" // by which prefixes end
+	if _, is := l.(Puppeteer); is {
+		mark = "session:"
+	}
+	at := strings.LastIndex(key, mark)
+	if at < 0 {
+		return "", "", false
+	}
+	prefix, id = key[:at], key[at+len(mark):]
+	if _, is := l.(Puppeteer); !is {
+		prefix += mark
+	}
+	return prefix, id, id != "" && prefix+mark != l.KeyPrefix() && prefix != l.KeyPrefix()
 }

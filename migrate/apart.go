@@ -12,15 +12,9 @@ import (
 // is deleted there would be gone. A session that the target did not have is proof that
 // it is not; without one, the epoch of a user whom nobody is is left in the target, for
 // a minute, and looked for in the source.
-func (m *move) apart(ctx context.Context, merged []perdure.Merged) error {
+func (m *move) apart(ctx context.Context) error {
 	if m.two.Load() {
 		return nil
-	}
-	for i := range merged {
-		if merged[i].Changed && !merged[i].Met && merged[i].Record.Kind == perdure.KindSession {
-			m.two.Store(true)
-			return nil
-		}
 	}
 	var nobody [16]byte
 	rand.Read(nobody[:]) // never fails
@@ -44,4 +38,13 @@ func (m *move) apart(ctx context.Context, merged []perdure.Merged) error {
 		m.two.Store(err == nil)
 		return err
 	})
+}
+
+// noteTwo looks for proof that the target is not the source.
+func (m *move) noteTwo(merged []perdure.Merged) {
+	for i := range merged {
+		if merged[i].Changed && !merged[i].Met && merged[i].Record.Kind == perdure.KindSession {
+			m.two.Store(true)
+		}
+	}
 }

@@ -28,11 +28,12 @@ func (m *move) carry(ctx context.Context, records []perdure.Record, skip bool) e
 	if err := m.halt(records, merged); err != nil {
 		return err // the page counts when it is carried again
 	}
-	m.tally.count(records, merged)
 	m.tell.add(sessions)
-	if m.DeleteMigrated {
+	m.noteTwo(merged)
+	if m.leaving {
 		return m.leave(ctx, records, merged)
 	}
+	m.tally.count(records, merged)
 	return nil
 }
 
@@ -154,7 +155,10 @@ func (m *move) leave(ctx context.Context, records []perdure.Record, merged []per
 	if len(batches) == 0 {
 		return nil
 	}
-	if err := m.apart(ctx, merged); err != nil {
+	if err := m.apart(ctx); err != nil {
+		return err
+	}
+	if err := m.look(ctx); err != nil { // the last moment at which nothing is lost
 		return err
 	}
 	gone := make([]bool, len(left))

@@ -17,7 +17,7 @@ import (
 // ErrCheckpoint says that there is a checkpoint and what to do about it.
 var ErrCheckpoint = errors.New("checkpoint")
 
-const checkpointFormat = 1
+const checkpointFormat = 2
 
 // checkpoint is how far a run is, in memory and in a file. It is safe for
 // concurrent use.
@@ -26,6 +26,9 @@ type checkpoint struct {
 	tally *tally
 	began time.Time     // in this process
 	spent time.Duration // in those before
+
+	held *history    // of the target
+	back *checkpoint // of the way back, which is in the same file; nil for none
 
 	mu    sync.Mutex
 	state state
@@ -47,12 +50,18 @@ type state struct {
 	Done    map[int]bool   `json:"done"`
 	Result  Result         `json:"result"`
 	Seconds float64        `json:"seconds"`
+	// Held is the target that holds what was moved so far.
+	Held known `json:"held"`
+	// Doubt is true where the source has lost something since the first run began.
+	Doubt bool `json:"doubt,omitempty"`
+	// Back is how far the way back is.
+	Back *state `json:"back,omitempty"`
 }
 
 // openCheckpoint reads the checkpoint that the options name, or begins one.
-func (o *Options) openCheckpoint(t *tally) (*checkpoint, error) {
-	c := &checkpoint{path: o.Checkpoint, tally: t, began: time.Now(), state: state{Format: checkpointFormat, Name: o.Name}}
-	c.clear()
+func (o *Options) openCheckpoint(t *tally, held *history) (*checkpoint, error) {
+	c := newCheckpoint(t, held)
+	c.path, c.state.Name = o.Checkpoint, o.Name
 	if c.path == "" {
 		return c, nil
 	}
@@ -72,9 +81,21 @@ func (o *Options) openCheckpoint(t *tally) (*checkpoint, error) {
 	case found.Name != o.Name:
 		return nil, fmt.Errorf("%w: %s is that of %q, not of %q; name another file", ErrCheckpoint, c.path, printable.Clip(found.Name, maxPrinted), o.Name)
 	}
-	c.state, c.spent = found, time.Duration(found.Seconds*float64(time.Second))
-	t.add(func(r *Result) { *r = found.Result })
+	c.restore(found)
 	return c, nil
+}
+
+// newCheckpoint is one in memory, at the beginning.
+func newCheckpoint(t *tally, held *history) *checkpoint {
+	c := &checkpoint{tally: t, held: held, began: time.Now(), state: state{Format: checkpointFormat}}
+	c.clear()
+	return c
+}
+
+func (c *checkpoint) restore(found state) {
+	c.state, c.spent = found, time.Duration(found.Seconds*float64(time.Second))
+	c.held.set(found.Held)
+	c.tally.add(func(r *Result) { *r = found.Result })
 }
 
 func parseCheckpoint(content []byte) (s state, err error) {
@@ -84,11 +105,13 @@ func parseCheckpoint(content []byte) (s state, err error) {
 	if s.Format != checkpointFormat {
 		return s, fmt.Errorf("it has format %d and this build reads format %d", s.Format, checkpointFormat)
 	}
-	if s.Cursors == nil {
-		s.Cursors = map[int]string{}
-	}
-	if s.Done == nil {
-		s.Done = map[int]bool{}
+	for one := &s; one != nil; one = one.Back {
+		if one.Cursors == nil {
+			one.Cursors = map[int]string{}
+		}
+		if one.Done == nil {
+			one.Done = map[int]bool{}
+		}
 	}
 	return s, nil
 }
@@ -99,6 +122,26 @@ func (c *checkpoint) clear() {
 	defer c.mu.Unlock()
 	c.state.Feed, c.state.Parts = "", 0
 	c.state.Cursors, c.state.Done = map[int]string{}, map[int]bool{}
+}
+
+// forget begins with the target anew, too: nothing is known to be in it.
+func (c *checkpoint) forget() {
+	c.clear()
+	c.held.set(known{})
+	c.tally.add(func(r *Result) { *r = Result{Deleted: r.Deleted} })
+}
+
+// doubt notes that the source has lost something.
+func (c *checkpoint) doubt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.Doubt = true
+}
+
+func (c *checkpoint) doubted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.Doubt
 }
 
 // parts says how many parts the source has. Where that is not as it was, all are
@@ -142,8 +185,17 @@ func (c *checkpoint) setFeed(cursor string) {
 	c.state.Feed = cursor
 }
 
-// result is what became of the sessions so far.
+// result is what became of the sessions so far; of the way back, what failed.
 func (c *checkpoint) result() Result {
+	r := c.own()
+	if c.back != nil {
+		back := c.back.own()
+		r.Total, r.Failed, r.Errors = r.Total+back.Failed, r.Failed+back.Failed, append(r.Errors, back.Errors...)
+	}
+	return r
+}
+
+func (c *checkpoint) own() Result {
 	r := c.tally.snapshot()
 	r.Duration = c.spent + time.Since(c.began)
 	return r
@@ -174,11 +226,7 @@ func (c *checkpoint) save() error {
 	if c.path == "" {
 		return nil
 	}
-	c.mu.Lock()
-	c.state.Result = c.result()
-	c.state.Seconds = c.state.Result.Duration.Seconds()
-	content, err := json.Marshal(c.state)
-	c.mu.Unlock()
+	content, err := c.encode()
 	if err == nil {
 		err = replace(c.path, content)
 	}
@@ -186,6 +234,23 @@ func (c *checkpoint) save() error {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	return nil
+}
+
+// encode is what the file holds. What was known of the target is taken last: it is
+// never older than what is said to be in it.
+func (c *checkpoint) encode() ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.Result = c.own()
+	c.state.Seconds = c.state.Result.Duration.Seconds()
+	c.state.Held = c.held.get()
+	if c.back != nil {
+		c.back.mu.Lock()
+		defer c.back.mu.Unlock()
+		c.back.state.Held, c.back.state.Result = c.back.held.get(), c.back.own()
+		c.state.Back = &c.back.state
+	}
+	return json.Marshal(c.state)
 }
 
 // remove ends the checkpoint of a run that is done.

@@ -58,8 +58,8 @@ func TestResume(t *testing.T) {
 			var scans atomic.Int64
 			counting := &faulty{Backend: source, scan: func(perdure.ScanQuery) error { scans.Add(1); return nil }}
 			result := run(t, counting, target, o)
-			if scans.Load() > 150 {
-				t.Errorf("it read %d pages again", scans.Load())
+			if again := scans.Load() - perdure.Partitions; again > 150 { // but for the comparison
+				t.Errorf("it read %d pages again", again)
 			}
 			if result.Migrated < int64(len(sessions.live))-10+1 || result.Duration <= 0 {
 				t.Errorf("in both runs: %+v", result)
@@ -146,7 +146,7 @@ func TestCheckpointRefused(t *testing.T) {
 	o.Name = "a to c"
 	refused(o, `"a to c"`)
 	o.Name = "a to b"
-	for _, content := range []string{"", "{", `{"format":2,"name":"a to b"}`, "null"} {
+	for _, content := range []string{"", "{", `{"format":3,"name":"a to b"}`, "null"} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

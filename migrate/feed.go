@@ -57,9 +57,12 @@ func (m *move) changes(ctx context.Context, wait time.Duration) (int, error) {
 	}
 	ids := changed(batch.Changes)
 	m.tail.changed(ids)
-	records, err := m.load(ctx, m.backs, ids)
+	records, err := m.load(ctx, m.from, ids)
 	if err == nil {
 		err = m.carry(ctx, records, false)
+	}
+	if err == nil {
+		err = m.look(ctx)
 	}
 	if err != nil {
 		return 0, err
@@ -82,12 +85,12 @@ func changed(changes []perdure.Change) (ids []string) {
 
 // load loads records. One that cannot be read counts as failed, and the rest
 // goes on.
-func (m *move) load(ctx context.Context, b perdure.Backend, ids []string) (records []perdure.Record, err error) {
+func (m *move) load(ctx context.Context, from loader, ids []string) (records []perdure.Record, err error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	err = m.patiently(ctx, m.tell, func(ctx context.Context) (err error) {
-		records, err = b.Load(ctx, ids)
+		records, err = from.Load(ctx, ids)
 		return err
 	})
 	if !errors.Is(err, perdure.ErrFormat) {
@@ -101,7 +104,7 @@ func (m *move) load(ctx context.Context, b perdure.Backend, ids []string) (recor
 		return nil, fmt.Errorf("reading %s: %w", printable.Clip(ids[0], maxPrinted), err)
 	}
 	for _, id := range ids {
-		one, err := m.load(ctx, b, []string{id})
+		one, err := m.load(ctx, from, []string{id})
 		if err != nil {
 			return nil, err
 		}

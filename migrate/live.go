@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -37,18 +36,17 @@ type LiveResult struct {
 	Back string `json:"back"`
 }
 
-// maxRounds bounds how often the stores are compared.
-const maxRounds = 5
-
 // Live moves sessions while they are in use: it moves what is there, follows the
 // change feed, compares the stores until only what has just changed differs, and
 // then cuts over at the gate. A session that is ended meanwhile is ended in the
-// target too.
+// target too. Where Options.Reverse is set the source is kept in step with the target
+// in the same way: until the cut-over both may be written to.
 //
 // A nil gate cuts over at once: for writers that have been stopped otherwise.
-// Errors are those of Run, ErrDiffers where the stores do not come into step, and
-// perdure.ErrFeedGap where the source's feed has lost something at the moment of the
-// cut-over: the writers then stay with the source, and Live can be called again.
+// Errors are those of Run, ErrDiffers where the stores do not come into step, and, at
+// the moment of the cut-over, perdure.ErrFeedGap where the source's feed has lost
+// something, and ErrDataLoss where the target has: the writers then stay with the
+// source, and Live can be called again.
 func Live(ctx context.Context, from, to perdure.Backend, gate Gate, o Options) (LiveResult, error) {
 	if o.SkipExisting {
 		return LiveResult{}, invalid("SkipExisting", "is set: a live migration merges what changes, whoever holds it; leave it out, or use Run")
@@ -63,16 +61,15 @@ func Live(ctx context.Context, from, to perdure.Backend, gate Gate, o Options) (
 	if gate == nil {
 		gate = open{}
 	}
+	l := &live{ways: []*move{m}, gate: gate}
 	m.tail = newTail()
-	var result LiveResult
-	err = m.under(ctx, func(ctx context.Context) error {
-		if err := m.whole(ctx); err != nil {
-			return err
-		}
-		return m.live(ctx, gate, &result)
-	})
-	result.Result, err = m.finish(err)
-	return result, err
+	if o.Reverse {
+		l.ways = append(l.ways, m.reversed())
+	}
+	err = m.under(ctx, l.run)
+	l.result.Rounds = m.rounds
+	l.result.Result, err = m.finish(err)
+	return l.result, err
 }
 
 // open is the gate of nobody.
@@ -82,58 +79,166 @@ func (open) Ready(context.Context) error { return nil }
 func (open) Hold(context.Context) error  { return nil }
 func (open) Release(bool)                {}
 
-// live follows the feed until the cut-over.
-func (m *move) live(ctx context.Context, gate Gate, result *LiveResult) error {
+// reversed is the way back, which shares the checkpoint.
+func (m *move) reversed() *move {
+	back := &move{
+		Options: m.Options, from: FromBackend(m.to), backs: m.to, to: m.backs, filter: m.filter, pace: m.pace,
+		tally: &tally{most: m.MaxErrors}, held: &history{store: m.backs}, tail: newTail(), isBack: true,
+	}
+	back.Progress = nil // that of the way there is told
+	back.merger = m.merger
+	back.merger.Backend = m.backs
+	back.at = newCheckpoint(back.tally, back.held)
+	if found := m.at.state.Back; found != nil {
+		back.at.restore(*found)
+	}
+	m.at.back = back.at
+	return back
+}
+
+// live is a live migration under way.
+type live struct {
+	ways   []*move // the way there, and that back if there is one
+	gate   Gate
+	result LiveResult
+}
+
+// run moves, follows and cuts over.
+func (l *live) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	following, stop := context.WithCancel(ctx)
-	var follower sync.WaitGroup
-	var unfinished error
-	follower.Go(func() {
-		switch err := m.follow(following); {
-		case err == nil:
-		case following.Err() == nil:
-			cancel(err)
-		case errors.Is(err, perdure.ErrFeedGap):
-			unfinished = err
+	var followers []*follower
+	stop := func() (err error) {
+		for _, f := range followers {
+			f.stop()
+			err = errors.Join(err, f.unfinished)
 		}
-	})
-	defer follower.Wait()
+		return err
+	}
 	defer stop()
-	if err := m.rounds(ctx, result); err != nil {
+	for _, m := range l.ways {
+		if m.tell == nil {
+			m.tell = m.report(m.at.result)
+			defer m.tell.end()
+		}
+		if err := m.whole(ctx); err != nil {
+			return cause(ctx, err)
+		}
+		followers = append(followers, m.startFollower(ctx, cancel))
+	}
+	if err := l.inStep(ctx); err != nil {
 		return cause(ctx, err)
 	}
-	m.tell.phase(PhaseInStep, 0)
-	if err := gate.Ready(ctx); err != nil {
+	l.there().tell.phase(PhaseInStep, 0)
+	looks := l.there().tail.looks()
+	if err := l.gate.Ready(ctx); err != nil {
 		return cause(ctx, err)
 	}
-	if err := m.tail.await(ctx); err != nil { // writes are not held for a source that is being read anew
-		return cause(ctx, err)
+	if l.there().tail.looks() > looks+1 { // much may have become of the target since
+		if err := l.inStep(ctx); err != nil {
+			return cause(ctx, err)
+		}
+	}
+	return cause(ctx, l.cutOver(ctx, stop))
+}
+
+func (l *live) there() *move { return l.ways[0] }
+
+// inStep returns when the stores are in step, in both directions if it goes both ways.
+func (l *live) inStep(ctx context.Context) error {
+	for range maxRounds {
+		restarts := l.restarts()
+		for _, m := range l.ways {
+			if err := m.settle(ctx); err != nil {
+				return err
+			}
+		}
+		if err := l.there().accuse(ctx); err != nil {
+			return err
+		}
+		if err := l.await(ctx); err != nil { // what was lost meanwhile is being moved again until then
+			return err
+		}
+		if l.restarts() == restarts {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: a store lost data each time that they were about to be in step", ErrDataLoss)
+}
+
+// await returns when all that had changed has been carried, and no source is being read
+// anew.
+func (l *live) await(ctx context.Context) error {
+	for _, m := range l.ways {
+		if err := m.tail.await(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restarts is how often all had to be moved anew.
+func (l *live) restarts() (n uint64) {
+	for _, m := range l.ways {
+		n += m.tail.restarts()
+	}
+	return n
+}
+
+// cutOver has writes held, carries the last of them, and lets them go on.
+func (l *live) cutOver(ctx context.Context, stop func() error) error {
+	m := l.there()
+	if err := l.await(ctx); err != nil { // writes are not held for a source that is being read anew
+		return err
 	}
 	back, err := m.now(ctx, m.to)
 	if err != nil {
-		return cause(ctx, err)
+		return err
 	}
-	result.Back = back
-	m.tail.round()
+	l.result.Back = back
+	for _, m := range l.ways {
+		m.tail.round()
+	}
 	began := time.Now()
 	moved := false
 	defer func() {
-		gate.Release(moved)
-		result.Pause = time.Since(began)
+		l.gate.Release(moved)
+		l.result.Pause = time.Since(began)
 	}()
-	if err := gate.Hold(ctx); err != nil {
-		return cause(ctx, err)
+	if err := l.gate.Hold(ctx); err != nil {
+		return err
 	}
-	stop()
-	follower.Wait()
-	if unfinished != nil {
-		return unfinished
+	if err := stop(); err != nil {
+		return err
 	}
-	if err := m.last(ctx); err != nil {
-		return cause(ctx, err)
+	if err := l.last(ctx); err != nil {
+		return err
 	}
 	moved = true
+	return nil
+}
+
+// last carries what is left. What the way back brings the way there takes along, and
+// what comes of that the way back.
+func (l *live) last(ctx context.Context) error {
+	for _, back := range l.ways[1:] {
+		if err := back.drain(ctx); err != nil {
+			return err
+		}
+	}
+	if err := l.there().last(ctx); err != nil {
+		return err
+	}
+	for _, back := range l.ways[1:] {
+		if err := back.drain(ctx); err != nil {
+			return err
+		}
+	}
+	for _, m := range l.ways {
+		if err := m.look(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -145,84 +250,43 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// rounds compares the stores until only what has changed since the comparison
-// began differs.
-func (m *move) rounds(ctx context.Context, result *LiveResult) error {
+// settle compares the stores until only what has changed since the comparison began
+// differs.
+func (m *move) settle(ctx context.Context) error {
 	if err := m.tail.await(ctx); err != nil {
 		return err
 	}
 	defer m.tail.rest()
-	for result.Rounds < maxRounds {
-		result.Rounds++
+	for range maxRounds {
+		restarts := m.tail.restarts()
 		m.tail.round()
-		unlike, err := m.compare(ctx)
-		if err != nil {
-			return err
+		unlike, differs := m.compare(ctx)
+		if differs != nil && !errors.Is(differs, ErrDiffers) {
+			return differs
 		}
-		if len(unlike) == 0 {
+		if differs == nil && len(unlike) == 0 {
 			return nil
 		}
 		if err := m.tail.await(ctx); err != nil {
 			return err
 		}
+		if m.tail.restarts() > restarts {
+			continue // what differs has been moved again
+		}
+		if differs != nil {
+			return differs
+		}
 		settled := m.tail.settled(slices.Collect(maps.Keys(unlike)))
-		changed, err := m.repair(ctx, settled)
+		changed, failed, err := m.repair(ctx, settled)
 		if err != nil {
 			return err
 		}
 		listed := !slices.ContainsFunc(settled, func(id string) bool { return unlike[id] == Index })
-		if changed == 0 && listed {
+		if changed == 0 && listed || len(failed) == len(settled) && len(failed) > 0 {
 			return nil // what differs is what the target knows besides
 		}
 	}
 	return fmt.Errorf("%w: after %d rounds; compare them with Verify", ErrDiffers, maxRounds)
-}
-
-// maxUnlike bounds the sessions that may differ for the stores to count as about
-// to be in step.
-const maxUnlike = 100_000
-
-// compare is what differs in a comparison of all.
-func (m *move) compare(ctx context.Context) (map[string]Kind, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	v := newComparison(m.from, m.to, VerifyOptions{Reading: m.Reading, OneWay: true})
-	v.tell = m.tell
-	var mu sync.Mutex
-	unlike := map[string]Kind{}
-	v.differs = func(d Difference) {
-		mu.Lock()
-		defer mu.Unlock()
-		if unlike[d.ID] = d.Kind; len(unlike) > maxUnlike {
-			cancel(fmt.Errorf("%w: more than %d sessions do", ErrDiffers, maxUnlike))
-		}
-	}
-	if err := v.run(ctx); err != nil {
-		return nil, cause(ctx, err)
-	}
-	return unlike, nil
-}
-
-// repair merges what the source holds under the ids once more, and returns how
-// much of it the target did not hold yet.
-func (m *move) repair(ctx context.Context, ids []string) (changed int, err error) {
-	for some := range slices.Chunk(ids, m.BatchSize) {
-		records, err := m.load(ctx, m.backs, some)
-		if err != nil {
-			return 0, err
-		}
-		records, _ = m.choose(records)
-		merged := m.merge(ctx, records)
-		if err := m.halt(records, merged); err != nil {
-			return 0, err
-		}
-		for i := range merged {
-			if merged[i].Changed {
-				changed++
-			}
-		}
-	}
-	return changed, nil
 }
 
 // last carries what was written before the writers were held, and makes sure of
@@ -231,8 +295,8 @@ func (m *move) last(ctx context.Context) error {
 	if err := m.empty(ctx); err != nil {
 		return err
 	}
-	changed, err := m.repair(ctx, m.tail.all())
-	if err == nil && changed > 0 {
+	changed, _, err := m.repair(ctx, m.tail.all())
+	if err == nil && changed > 0 && !m.Reverse {
 		err = fmt.Errorf("%w: the feed of the source did not tell of %d sessions", ErrDiffers, changed)
 	}
 	return err

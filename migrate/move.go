@@ -13,11 +13,17 @@ import (
 // Run moves sessions from the source into the target, and then what changed in
 // the source meanwhile. It returns what became of them, with an error too.
 //
+// Before it says that it is done it compares the two stores, and moves once more what
+// the target lacks. A target that loses what was moved into it while that goes on, or
+// between two runs of a checkpoint, has all moved into it again.
+//
 // The error is an ErrIncomplete where some could not be moved and the rest were;
 // a perdure.ErrInvalid for options that contradict each other; an ErrCheckpoint;
 // the error of the first session that failed, unless Options.ContinueOnError
-// says to go on; or that of a store that was unavailable for too long. After any
-// but the first two the same call with Options.Resume goes on.
+// says to go on; that of a store that was unavailable for too long; an ErrDataLoss
+// for a target that loses data again and again; or an ErrDiffers where it does not
+// hold what it has acknowledged, or the source has lost what was moved before. After
+// any but the first two the same call with Options.Resume goes on.
 func Run(ctx context.Context, from Source, to perdure.Backend, o Options) (Result, error) {
 	m, err := newMove(from, to, o)
 	if err != nil {
@@ -39,10 +45,14 @@ type move struct {
 	pace  *pace
 	tally *tally
 	at    *checkpoint
+	held  *history // of the target
 	tell  *reporter
 	tail  *tail // what a cut-over waits for; nil in a plain run
 
-	two atomic.Bool // the source and the target are known to be two stores
+	rounds  int         // how often the stores were compared
+	isBack  bool        // it is the way back of another
+	leaving bool        // what the target holds is taken out of the source
+	two     atomic.Bool // the source and the target are known to be two stores
 }
 
 func newMove(from Source, to perdure.Backend, o Options) (*move, error) {
@@ -50,13 +60,13 @@ func newMove(from Source, to perdure.Backend, o Options) (*move, error) {
 		return nil, err
 	}
 	o.goBy(to)
-	m := &move{Options: o, from: from, to: to, filter: o.Filter.matcher(), pace: newPace(o.Rate), tally: &tally{most: o.MaxErrors}}
+	m := &move{Options: o, from: from, to: to, filter: o.Filter.matcher(), pace: newPace(o.Rate), tally: &tally{most: o.MaxErrors}, held: &history{store: to}}
 	if s, ok := from.(store); ok {
 		m.backs = s.Backend
 	}
 	m.merger = perdure.Merger{Backend: to, Clock: perdure.NewClock(o.Now), Codec: o.Codec}
 	var err error
-	m.at, err = o.openCheckpoint(m.tally)
+	m.at, err = o.openCheckpoint(m.tally, m.held)
 	return m, err
 }
 
@@ -100,33 +110,84 @@ func (m *move) run(ctx context.Context) error {
 	if err := m.whole(ctx); err != nil {
 		return err
 	}
+	if err := m.confirm(ctx); err != nil {
+		return err
+	}
 	if !m.DeleteMigrated {
-		return nil
+		return m.look(ctx)
+	}
+	return m.leaveAll(ctx)
+}
+
+// leaveAll takes all that the target holds out of the source.
+func (m *move) leaveAll(ctx context.Context) error {
+	m.at.clear()
+	m.leaving = true
+	err := m.whole(ctx)
+	if err == nil {
+		err = m.look(ctx)
+	}
+	if errors.Is(err, ErrDataLoss) {
+		return fmt.Errorf("%w; %d sessions had been taken out of the source by then: put a copy of the target back", err, m.tally.snapshot().Deleted)
+	}
+	if err != nil {
+		return err
 	}
 	return m.sweep(ctx)
 }
 
-// maxRescans bounds how often the source is read anew because its feed did not
-// reach back to where the reading began.
-const maxRescans = 3
+// maxRescans bounds how often in a row all is moved anew: because the feed of the source
+// did not reach back to where the reading began, or the target lost what it held.
+const maxRescans = 5
 
 // whole moves what is there and catches up with what changed meanwhile.
-func (m *move) whole(ctx context.Context) error {
-	for n := range maxRescans {
-		err, gap := m.backfill(ctx), false
-		if err == nil && m.backs != nil {
-			m.tell.phase(PhaseCatchUp, 0)
-			err = m.drain(ctx)
-			gap = errors.Is(err, perdure.ErrFeedGap)
-		}
-		// A checkpoint may have been made when the source was reached in another way.
-		strange, ok := errors.AsType[*perdure.InvalidError](err)
-		if !gap && !(ok && strange.Field == "cursor" && m.Resume && n == 0) {
+func (m *move) whole(ctx context.Context) (err error) {
+	for range maxRescans {
+		if err = m.fill(ctx); !m.again(err) {
 			return err
 		}
-		m.at.clear()
+	}
+	if errors.Is(err, ErrDataLoss) {
+		return fmt.Errorf("%w, %d times in a row; see that it keeps what it is given, and that nobody else empties it", err, maxRescans)
 	}
 	return fmt.Errorf("%w: the source changes faster than it can be read, %d times in a row; give it a longer feed", perdure.ErrFeedGap, maxRescans)
+}
+
+// again reports whether an error means that all has to be moved anew, and makes ready
+// for that.
+func (m *move) again(err error) bool {
+	switch {
+	case errors.Is(err, ErrDataLoss) && !m.leaving:
+		m.Logger.Warn("what was moved is moved again", "why", err)
+		m.at.forget()
+	case errors.Is(err, perdure.ErrFeedTrimmed):
+		m.at.clear()
+	case errors.Is(err, perdure.ErrFeedGap):
+		m.at.doubt()
+		m.at.clear()
+	case strange(err) && m.Resume: // the source was reached in another way
+		m.at.clear()
+	default:
+		return false
+	}
+	return true
+}
+
+// fill moves what is left, and catches up.
+func (m *move) fill(ctx context.Context) error {
+	if err := m.look(ctx); err != nil {
+		return err
+	}
+	if err := m.backfill(ctx); err != nil {
+		return err
+	}
+	if m.backs != nil {
+		m.tell.phase(PhaseCatchUp, 0)
+		if err := m.drain(ctx); err != nil {
+			return err
+		}
+	}
+	return m.look(ctx)
 }
 
 // backfill moves what is there.
@@ -168,6 +229,9 @@ func (m *move) part(ctx context.Context, part int) error {
 		}
 		m.tally.fail(page.Refused...)
 		if err := m.carry(ctx, page.Records, m.SkipExisting); err != nil {
+			return err
+		}
+		if err := m.look(ctx); err != nil { // before that is said to be done
 			return err
 		}
 		cursor = page.Next

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -37,6 +38,16 @@ type Options struct {
 	// Name says what is moved where; a checkpoint of another name is refused.
 	// Defaults to none.
 	Name string
+
+	// Reverse has Live keep the source in step with the target as well. Defaults to
+	// one way.
+	Reverse bool
+	// SkipVerify does not compare the two stores before Run says that it is done: it
+	// relies on the target having kept what it acknowledged, as its history tells.
+	// Defaults to comparing.
+	SkipVerify bool
+	// Logger is told of what made the work begin again. Defaults to none.
+	Logger *slog.Logger
 
 	// Codec opens and seals sessions that meet another state of theirs in the
 	// target. Both stores share it. Defaults to plain bodies.
@@ -118,6 +129,9 @@ func (r *Reading) check() error {
 func (o *Options) check(from Source) error {
 	if err := o.Reading.check(); err != nil {
 		return err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	_, backend := from.(store)
 	switch {

@@ -46,7 +46,7 @@ var spans = [...]time.Duration{time.Minute, time.Hour, 6 * time.Hour, 24 * time.
 const writeToRead = 3
 
 // NewPlan looks at the source and, where to is not nil, for the same ids in the
-// target. It changes nothing. Errors are those of Run.
+// target, which must be able to take writes. It changes nothing. Errors are those of Run.
 func NewPlan(ctx context.Context, from Source, to perdure.Backend, o Options) (Plan, error) {
 	if err := o.check(from); err != nil {
 		return Plan{}, err
@@ -59,9 +59,13 @@ func NewPlan(ctx context.Context, from Source, to perdure.Backend, o Options) (P
 	}
 	p.refused = p.refuse
 	p.tell = o.report(func() Result { return Result{} })
-	err := p.pass(ctx, from, p.look)
-	p.tell.end()
-	if err != nil {
+	defer p.tell.end()
+	if to != nil {
+		if err := o.once(ctx, to.Ping); err != nil {
+			return p.plan, fmt.Errorf("the target takes no sessions: %w", err)
+		}
+	}
+	if err := p.pass(ctx, from, p.look); err != nil {
 		return p.plan, fmt.Errorf("reading the source: %w", err)
 	}
 	p.plan.Duration = time.Since(began)

@@ -98,6 +98,13 @@ func (p *reporter) phase(phase Phase, expected int64) {
 	p.began = time.Now()
 }
 
+// at is the phase that it is in.
+func (p *reporter) at() Phase {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.now.Phase
+}
+
 func (p *reporter) add(sessions int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -22,6 +22,7 @@ type tail struct {
 	recent  map[string]bool // what has changed since the round began; nil between rounds
 	begun   uint64          // looks at the feed so far
 	drained uint64          // the last look that found the end of the feed
+	anew    uint64          // times that all had to be moved anew for what the target had lost
 	news    chan struct{}   // closed when drained moves
 }
 
@@ -84,6 +85,26 @@ func (t *tail) end(look uint64) {
 	t.news = make(chan struct{})
 }
 
+// looks is how often the feed was looked at so far.
+func (t *tail) looks() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.begun
+}
+
+// restart notes that all has to be moved anew, since the target has lost it.
+func (t *tail) restart() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.anew++
+}
+
+func (t *tail) restarts() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.anew
+}
+
 // await returns when all that had changed before the call has been carried.
 func (t *tail) await(ctx context.Context) error {
 	t.mu.Lock()
@@ -105,18 +126,22 @@ func (t *tail) await(ctx context.Context) error {
 }
 
 // follow carries changes until the context ends, and moves the whole source again
-// where the feed has a gap. It returns an ErrFeedGap where the context ended before
-// that was done: then the target lacks what the feed no longer tells.
+// where the feed has a gap or the target has lost something. It returns the error for
+// that where the context ended before it was done: then the target lacks something.
 func (m *move) follow(ctx context.Context) error {
 	for {
 		look := m.tail.begin()
 		n, err := m.changes(ctx, followWait)
-		if errors.Is(err, perdure.ErrFeedGap) {
-			m.at.clear()
-			if err = m.whole(ctx); err != nil {
-				err = fmt.Errorf("%w, and reading it all anew did not end: %w", perdure.ErrFeedGap, err)
+		if m.again(err) {
+			if errors.Is(err, ErrDataLoss) {
+				m.tail.restart()
 			}
-			n = feedLimit
+			phase := m.tell.at()
+			if again := m.whole(ctx); again != nil {
+				return fmt.Errorf("%w, and moving it all anew did not end: %w", err, again)
+			}
+			m.tell.phase(phase, 0)
+			err, n = nil, feedLimit
 		}
 		if err != nil {
 			return err
@@ -127,6 +152,36 @@ func (m *move) follow(ctx context.Context) error {
 	}
 }
 
+// follower is a move that follows the feed in the background.
+type follower struct {
+	end        context.CancelFunc
+	group      sync.WaitGroup
+	unfinished error // the target lacks something
+}
+
+// startFollower has a move follow until it is stopped. Any other end is told to failed.
+func (m *move) startFollower(ctx context.Context, failed context.CancelCauseFunc) *follower {
+	f := &follower{}
+	ctx, f.end = context.WithCancel(ctx)
+	f.group.Go(func() {
+		err := m.follow(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil && m.isBack:
+			failed(fmt.Errorf("keeping the source in step: %w", err))
+		case err != nil && ctx.Err() == nil:
+			failed(err)
+		case errors.Is(err, perdure.ErrFeedGap), errors.Is(err, ErrDataLoss):
+			f.unfinished = err
+		}
+	})
+	return f
+}
+
+func (f *follower) stop() {
+	f.end()
+	f.group.Wait()
+}
+
 // Follow carries what changes in a backend into another, from a cursor of the
 // first one's feed on: all states that sessions take, in the end, and every end.
 // It is the way back after Live, or a stand-by that is kept in step. It runs until
@@ -134,7 +189,8 @@ func (m *move) follow(ctx context.Context) error {
 // from.
 //
 // It returns a perdure.ErrFeedGap where the feed no longer reaches back to the
-// cursor: Run brings the stores together again.
+// cursor, and an ErrDataLoss where the target has lost what it was given: Run brings
+// the stores together again.
 func Follow(ctx context.Context, from, to perdure.Backend, cursor string, o Options) (string, error) {
 	o.Checkpoint, o.Resume, o.DeleteMigrated = "", false, false
 	m, err := newMove(FromBackend(from), to, o)

@@ -42,6 +42,8 @@ func NewAdmin(instance *factory.Instance, logger *slog.Logger) *Admin {
 type SwitchRequest struct {
 	To    string `json:"to"`              // an address, as factory.OpenBackend takes it
 	Empty bool   `json:"empty,omitempty"` // leave the sessions behind
+	// DespiteOthers switches although other processes use the present store.
+	DespiteOthers bool `json:"despiteOthers,omitempty"`
 }
 
 // SwitchEvent is a line of the answer: progress, and at the end one of Switched
@@ -133,7 +135,7 @@ func (a *Admin) switchStore(w http.ResponseWriter, r *http.Request) {
 	}
 	// A switch that has begun is not given up because who asked for it has left.
 	ctx := context.WithoutCancel(r.Context())
-	done, err := a.instance.Switch(ctx, request.To, factory.SwitchOptions{Empty: request.Empty, Migrate: migrate.Options{
+	done, err := a.instance.Switch(ctx, request.To, factory.SwitchOptions{Empty: request.Empty, DespiteOthers: request.DespiteOthers, Migrate: migrate.Options{
 		Reading: migrate.Reading{Progress: func(p migrate.Progress) { tell(SwitchEvent{Progress: progressOf(p)}) }, ProgressInterval: 250 * time.Millisecond},
 	}})
 	if err != nil {

@@ -48,6 +48,7 @@ type Backend struct {
 	closing sync.Mutex // held to begin what runs in the background
 	running sync.WaitGroup
 	closed  atomic.Bool
+	standby atomic.Bool // nothing is served or written here in an outage
 	metrics metrics
 
 	// journalFails is set while the journal takes no writes, of which so many
@@ -129,6 +130,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	if b.journal, err = openJournal(&opts, b.clock); err != nil {
 		return nil, errors.Join(&JournalError{opts.Dir, err}, b.mirror.Close())
 	}
+	b.standby.Store(opts.Standby)
 	b.time.earlier = b.journal.readAdrift()
 	b.status.Store(&status{state: Degraded, since: opts.Now(), reason: "the session store has not been reached yet", away: everywhere(), left: make(chan struct{}), first: true,
 		outage: baseline{began: opts.Now()}})

@@ -139,3 +139,31 @@ func (b *Backend) questionable(ctx context.Context, st *status) bool {
 }
 
 const feedGap = "its change feed is another"
+
+// Incarnation is that of the front store, if it can say. In an outage it is unavailable.
+func (b *Backend) Incarnation(ctx context.Context) (string, error) {
+	st := b.status.Load()
+	front, ok := st.front.(Incarnated)
+	switch {
+	case st.front == nil || st.away.all():
+		return "", b.unavailable(st, "its history cannot be read")
+	case !ok:
+		return "", nil
+	}
+	return front.Incarnation(ctx)
+}
+
+// Others names the other processes that use the front store now, if it can say.
+func (b *Backend) Others(ctx context.Context) ([]string, error) {
+	st := b.status.Load()
+	front, ok := st.front.(interface {
+		Others(ctx context.Context) ([]string, error)
+	})
+	switch {
+	case st.front == nil || st.away.all():
+		return nil, b.unavailable(st, "who else uses it cannot be asked")
+	case !ok:
+		return nil, nil
+	}
+	return front.Others(ctx)
+}

@@ -110,7 +110,7 @@ func (b *Backend) signLife(ctx context.Context) {
 func (b *Backend) sign() {
 	b.signing.Lock()
 	defer b.signing.Unlock()
-	if b.journal.dir == "" || b.status.Load().state == Healthy {
+	if b.journal.dir == "" || b.status.Load().state == Healthy || b.standby.Load() {
 		return
 	}
 	if b.journal.stale.len() > 0 && !b.journal.unlisted && !exists(filepath.Join(b.journal.dir, staleFile)) {

@@ -75,6 +75,10 @@ type Options struct {
 	Mirror Mirror
 	// Outage is what is done in one. Defaults to OutageServe.
 	Outage Outage
+	// Standby has nothing written to the journal, or served from the mirror, until
+	// Activate: for a store that sessions are only being moved to. Defaults to serving
+	// at once.
+	Standby bool
 	// MaxAge bounds how long after the mirror was last in step with the front
 	// store sessions are served that were not made in the outage. Defaults to no
 	// bound.

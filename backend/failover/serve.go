@@ -117,12 +117,18 @@ func offline[T any](ctx context.Context, b *Backend, s served[T]) (v T, err erro
 	if !st.away.meets(s.reach) {
 		return v, nil, false
 	}
+	if b.standby.Load() {
+		return v, b.unavailable(st, "no sessions are kept here yet"), true
+	}
 	if b.opts.Outage == OutageRefuse {
 		return v, b.unavailable(st, "the policy is to refuse until it is back"), true
 	}
 	v, err = s.offline(ctx, st)
 	return v, err, true
 }
+
+// Activate ends Options.Standby: from now on it serves in an outage, too.
+func (b *Backend) Activate() { b.standby.Store(false) }
 
 // plain is the text of an error without the words that every one of this kind begins
 // with: what it is part of has them already.

@@ -115,7 +115,7 @@ func clientOption(o *Options, a *address, g *gate) (rueidis.ClientOption, error)
 		InitAddress:       a.hosts,
 		AuthCredentialsFn: credentials(o, a),
 		SelectDB:          a.database, ForceSingleClient: a.database != 0,
-		ClientName: "perdure",
+		ClientName: o.clientName,
 		TLSConfig:  secure, Dialer: dialer,
 		DialCtxFn:        g.dial,
 		ConnWriteTimeout: o.Timeout,
@@ -132,7 +132,7 @@ func clientOption(o *Options, a *address, g *gate) (rueidis.ClientOption, error)
 	}
 	if a.master != "" {
 		dialer.ControlContext = toSentinel
-		option.Sentinel = rueidis.SentinelOption{MasterSet: a.master, TLSConfig: secure, Dialer: dialer, ClientName: "perdure"}
+		option.Sentinel = rueidis.SentinelOption{MasterSet: a.master, TLSConfig: secure, Dialer: dialer, ClientName: o.clientName}
 	}
 	return option, nil
 }

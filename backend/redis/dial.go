@@ -15,6 +15,7 @@ func Dial(ctx context.Context, options Options) (rueidis.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.clientName = "perdure" // it uses no sessions of ours
 	client, _, err := connect(ctx, &o, &a, newGate(a.master != ""), nil)
 	return client, err
 }

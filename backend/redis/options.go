@@ -90,7 +90,8 @@ type Options struct {
 	// or what a session holds. Defaults to none.
 	Logger *slog.Logger
 
-	sentinelGiven bool // the Sentinels' user is not that of the URL
+	sentinelGiven bool   // the Sentinels' user is not that of the URL
+	clientName    string // of its connections
 }
 
 const (
@@ -116,6 +117,7 @@ func (o Options) withDefaults() (Options, address, error) {
 	if o.Prefix == "" {
 		o.Prefix = defaultPrefix
 	}
+	o.clientName = clientName(o.Prefix, a.database)
 	if o.sentinelGiven = o.SentinelUsername != "" || o.SentinelPassword != ""; !o.sentinelGiven {
 		o.SentinelUsername, o.SentinelPassword = a.sentinelUsername, a.sentinelPassword
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/factory"
+	"github.com/perdure/perdure/internal/printable"
 	"github.com/perdure/perdure/migrate"
 )
 
@@ -158,6 +159,33 @@ func (a *app) between(ctx context.Context, m *moving, missing target, do func(co
 	}
 	defer func() { err = errors.Join(err, s.to.Close()) }()
 	return do(ctx, s)
+}
+
+// nothing returns an error where the source holds nothing and the same server has
+// sessions of that kind under other prefixes.
+func (a *app) nothing(ctx context.Context, m *moving, s stores) error {
+	type searcher interface {
+		Elsewhere(ctx context.Context) ([]string, error)
+	}
+	if filtered := m.reading.Filter; filtered.String() != (&migrate.Filter{}).String() {
+		return nil
+	}
+	search, ok := s.from.Source.(searcher)
+	if !ok {
+		search, ok = perdure.As[searcher](s.from.Backend)
+	}
+	if !ok {
+		return nil
+	}
+	prefixes, err := search.Elsewhere(ctx)
+	if err != nil || len(prefixes) == 0 {
+		return err
+	}
+	for i := range prefixes {
+		prefixes[i] = fmt.Sprintf("%q", printable.Text(prefixes[i]))
+	}
+	return fmt.Errorf("there is nothing to move: %s holds no sessions at the prefix that was asked for, and has some at %s; add ?prefix= to --from",
+		s.from.Address, strings.Join(prefixes, ", "))
 }
 
 // telling shows the progress of a migration until the function it returns is

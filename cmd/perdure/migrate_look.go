@@ -72,6 +72,9 @@ func (a *app) plan(ctx context.Context, m *moving, s stores) error {
 	if err := a.printPlan(out); err != nil {
 		return err
 	}
+	if plan.Sessions+plan.Expired+plan.Tombstones+plan.Refused == 0 {
+		return a.nothing(ctx, m, s)
+	}
 	if plan.Refused > 0 {
 		return partialError{fmt.Errorf("%s sessions cannot be read, and the rest can be moved", humanize.Comma(plan.Refused))}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"text/tabwriter"
@@ -59,6 +60,7 @@ Where some sessions could not be moved, the exit code is 3.`,
 	f.BoolVar(&r.options.Resume, "resume", false, "go on where the checkpoint says")
 	f.BoolVar(&r.live, "live", false, "keep the target in step until interrupted, then cut over")
 	f.BoolVar(&r.reverse, "reverse", false, "with --live: keep the source in step with the target too")
+	f.BoolVar(&r.options.SkipVerify, "skip-verify", false, "do not compare the stores in the end: rely on the target's own history")
 	f.BoolVar(&r.dryRun, "dry-run", false, "the same as migrate plan")
 	a.movingFlags(c, &m)
 	check := c.PreRunE
@@ -98,6 +100,7 @@ func (a *app) move(ctx context.Context, c *cobra.Command, m *moving, r *runFlags
 		o.Checkpoint = ""
 	}
 	o.Reading, o.Name = m.reading, m.name(s.from.Address, s.to.Address)
+	o.Logger = slog.New(slog.NewTextHandler(a.stderr, nil))
 	end := a.telling(&o.Reading)
 	out := moved{From: s.from.Address, To: s.to.Address}
 	var err error
@@ -114,7 +117,11 @@ func (a *app) move(ctx context.Context, c *cobra.Command, m *moving, r *runFlags
 		return errors.Join(partialError{err}, a.printMoved(out))
 	}
 	if err == nil {
-		return a.printMoved(out)
+		err = a.printMoved(out)
+		if err == nil && out.Total+out.Expired+out.Tombstones == 0 {
+			err = a.nothing(ctx, m, s)
+		}
+		return err
 	}
 	return a.unfinished(c, o.Checkpoint, err)
 }
@@ -203,20 +210,8 @@ func (a *app) live(interrupt context.Context, s stores, r *runFlags, o migrate.O
 		}
 	})
 	defer stop()
-	if r.reverse {
-		gate.back = func(ctx context.Context) error {
-			back := o
-			back.Reading.Progress = nil
-			_, err := migrate.Follow(ctx, s.to.Backend, s.from.Backend, "", back)
-			if err != nil {
-				cancel(fmt.Errorf("keeping the source in step: %w", err))
-			}
-			return err
-		}
-	}
-	result, err := migrate.Live(ctx, s.from.Backend, s.to.Backend, gate, o)
-	gate.finish()
-	return result, err
+	o.Reverse = r.reverse
+	return migrate.Live(ctx, s.from.Backend, s.to.Backend, gate, o)
 }
 
 // interruptGate cuts over when the command is interrupted: the writers are
@@ -224,12 +219,9 @@ func (a *app) live(interrupt context.Context, s stores, r *runFlags, o migrate.O
 type interruptGate struct {
 	app       *app
 	interrupt context.Context
-	back      func(context.Context) error // keeps the source in step; nil for not at all
 
-	mu      sync.Mutex
-	ready   bool
-	endBack context.CancelFunc
-	group   sync.WaitGroup
+	mu    sync.Mutex
+	ready bool
 }
 
 func (g *interruptGate) isReady() bool {
@@ -243,11 +235,6 @@ func (g *interruptGate) Ready(ctx context.Context) error {
 	g.mu.Lock()
 	g.ready = true
 	g.mu.Unlock()
-	if g.back != nil {
-		following, end := context.WithCancel(ctx)
-		g.endBack = end
-		g.group.Go(func() { _ = g.back(following) }) // an error ends ctx
-	}
 	fmt.Fprintln(g.app.stderr, "in step: stop the writers, then interrupt this command to cut over")
 	select {
 	case <-g.interrupt.Done():
@@ -266,13 +253,5 @@ func (g *interruptGate) Release(moved bool) {
 		fmt.Fprintln(g.app.stderr, "cut over: start the writers on the target")
 	} else {
 		fmt.Fprintln(g.app.stderr, "not cut over: the writers stay with the source")
-	}
-}
-
-// finish ends the way back.
-func (g *interruptGate) finish() {
-	if g.endBack != nil {
-		g.endBack()
-		g.group.Wait()
 	}
 }

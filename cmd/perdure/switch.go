@@ -22,13 +22,17 @@ import (
 
 func (a *app) switchStore() *cobra.Command {
 	var to, admin string
-	var empty bool
+	var empty, despite bool
 	c := &cobra.Command{
 		Use:   "switch --to ADDRESS",
 		Short: "Have a running daemon keep its sessions elsewhere",
 		Long: `Have a running daemon keep its sessions elsewhere, while it is in use: all
 sessions are moved with their ids, times and versions, a session that is logged
 out meanwhile stays so, no call fails, and writes wait for a moment at the end.
+
+Where other processes use the same store, daemons above all, it is not switched,
+and they are named: a logout through them would have no effect here any more. Move
+all together, with perdure migrate run --live --reverse.
 
 The daemon reads the address. It goes back to what its environment says when it
 is started again: change that too.`,
@@ -47,7 +51,7 @@ is started again: change that too.`,
 			}
 			admin = "http://" + config.AdminListen
 		}
-		result, err := a.askSwitch(c.Context(), admin, server.SwitchRequest{To: to, Empty: empty})
+		result, err := a.askSwitch(c.Context(), admin, server.SwitchRequest{To: to, Empty: empty, DespiteOthers: despite})
 		if err != nil {
 			return err
 		}
@@ -56,6 +60,7 @@ is started again: change that too.`,
 	addressFlag(c, &to, "to", "address of the store, or @FILE; see perdure help stores")
 	c.Flags().StringVar(&admin, "admin", "", "admin port of the daemon, http://host:port (default: what PERDURE_ADMIN_LISTEN says)")
 	c.Flags().BoolVar(&empty, "empty", false, "leave the sessions behind: everybody has to log in again")
+	c.Flags().BoolVar(&despite, "despite-others", false, "switch although other processes use the present store: a logout through them has no effect here any more")
 	a.jsonFlag(c)
 	return c
 }

@@ -25,7 +25,9 @@ type Cell struct {
 	wrap       func(*site) func(front perdure.Backend) perdure.Backend
 	plant      func(q Request, do func(Request) Reply) Reply
 	afterKill  func(*member) error
-	bareOthers bool // only the first process fails over: the others' mirrors would heal the bug
+	plain      bool   // a Pair is not kept in step: see finishPlain
+	migration  string // the bug of the one that keeps a Pair in step
+	bareOthers bool   // only the first process fails over: the others' mirrors would heal the bug
 }
 
 // Bound is where the promise ends in a cell. What falls under it is counted by

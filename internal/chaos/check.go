@@ -37,6 +37,8 @@ type Verdict struct {
 	Unannounced int
 	// Strayed: sessions of another service that ended up here, or not there.
 	Strayed int
+	// Unverified: migrations that said they were done, and the stores differed.
+	Unverified int
 	// Bounded: what would be lost or not found, but falls under the cell's Bound.
 	Bounded int
 	// Examples explain the first violations.
@@ -50,7 +52,7 @@ func (v *Verdict) Violations() int {
 
 // Others are the violations of promises that few cells are about.
 func (v *Verdict) Others() int {
-	return v.Future + v.Stale + v.EndsRefused + v.Unannounced + v.Strayed
+	return v.Future + v.Stale + v.EndsRefused + v.Unannounced + v.Strayed + v.Unverified
 }
 
 const maxExamples = 12
@@ -68,6 +70,7 @@ type checker struct {
 	settled        time.Time
 	verdict        Verdict
 	blamed         []string // the sessions of the violations
+	refusals       []string // of a migration, to cut over
 }
 
 // blame counts a violation of what was promised of a session.

@@ -25,6 +25,9 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := decoder.Decode(&s); err != nil {
 		return err
 	}
+	if s.Migration != nil {
+		return s.Migration.serve(ctx, decoder, json.NewEncoder(out))
+	}
 	var mu sync.Mutex
 	encoder := json.NewEncoder(out)
 	send := func(p Reply) {

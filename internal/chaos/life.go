@@ -119,13 +119,19 @@ func (l *life) inherit(from *life) {
 }
 
 // note adds what was told of it. Where a wrong answer of "not found" is within
-// bounds, a deletion that was answered so has promised nothing.
+// bounds, a deletion that was answered so has promised nothing, and may have ended it.
 func (l *life) note(op *Op, notFound bool, idle time.Duration) {
 	if op.Kind == Expire || op.Kind == Touch {
 		l.given(op, idle)
 	}
-	if op.Kind == Delete && op.Reply.Outcome != Refused && (op.Reply.Live || !notFound) {
-		l.removals = append(l.removals, op)
+	if op.Kind == Delete && op.Reply.Outcome != Refused {
+		removal := op
+		if notFound && !op.Reply.Live {
+			open := *op
+			open.Reply.Outcome = Unknown
+			removal = &open
+		}
+		l.removals = append(l.removals, removal)
 	}
 	if op.Kind == Rotate && (op.Reply.Live || op.mayHaveHappened()) {
 		l.removals = append(l.removals, op) // of this id

@@ -56,7 +56,7 @@ func openMember(ctx context.Context, index int, cell *Cell, site *site, dir stri
 		return nil, err
 	}
 	m.settings = settings{
-		URL: site.url(), Dir: filepath.Join(dir, "journal"), Log: filepath.Join(dir, "log"), Tuning: cell.Tuning,
+		URL: site.urlOf(index), Dir: filepath.Join(dir, "journal"), Log: filepath.Join(dir, "log"), Tuning: cell.Tuning,
 		now:    func() time.Time { return time.Now().Add(time.Duration(m.offset.Load())) },
 		notify: m.shifted, follow: m.followed,
 		plant: cell.plant,

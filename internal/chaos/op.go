@@ -20,13 +20,15 @@ const (
 	Delete   Kind = "delete"
 	Revoke   Kind = "revoke"
 	Rotate   Kind = "rotate"
-	Sweep    Kind = "sweep"   // of what is over
-	Health   Kind = "health"  // of the process; not part of the history
-	Limit    Kind = "limit"   // the size of the process's files; not part of the history
-	Shifted  Kind = "shifted" // a change of state, sent without being asked
-	Followed Kind = "change"  // a change of a session that was watched, sent without being asked
-	started  Kind = "started" // the process has opened its store
-	stopped  Kind = "stopped" // it could not
+	Sweep    Kind = "sweep"    // of what is over
+	Health   Kind = "health"   // of the process; not part of the history
+	Limit    Kind = "limit"    // the size of the process's files; not part of the history
+	Shifted  Kind = "shifted"  // a change of state, sent without being asked
+	Followed Kind = "change"   // a change of a session that was watched, sent without being asked
+	InStep   Kind = "in step"  // a migration has come so far
+	CutOver  Kind = "cut over" // it is to end, or how it has ended
+	started  Kind = "started"  // the process has opened its store
+	stopped  Kind = "stopped"  // it could not
 )
 
 // Request is what a client asks a process for.

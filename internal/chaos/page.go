@@ -25,7 +25,8 @@ every user's sessions are listed, through every process.
 - **expired**: sessions that were served after their end, as it was when they were: an expiry may be brought forward or put
   off, and an idle session ends by itself.
 - **others**: versions further ahead than clocks may differ, copies older than is allowed, logouts refused for a full
-  journal, logins and logouts that a watcher was not told of, and sessions of another service.
+  journal, logins and logouts that a watcher was not told of, sessions of another service, and migrations that ended with success
+  while the two stores differed.
 - **bounded**: what would count as lost or not found, but lies where the promise ends: see the notes.
 - **unavailable**: calls that were refused before anything was done; **unknown**: those that may have been carried out.
 - **well after**: how long after the fault every process was healthy again, with its journal merged.

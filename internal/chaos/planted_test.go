@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"sync"
@@ -93,6 +94,35 @@ var planted = []control{
 		name: "the journal of another service is lost", cell: "foreign-journal/login-storm/single/default",
 		caught: func(r *Result) int { return r.Strayed }, change: losesJournal,
 	},
+	{
+		name: "a migration overwrites what it meets", cell: "move-both-ways/logout-races-touch/pair/default",
+		caught: func(r *Result) int { return r.Resurrected + r.Unverified }, change: migrates(overwriting),
+	},
+	{
+		name: "a migration says that it is done", cell: "move-both-ways/logout-races-touch/pair/default",
+		caught: func(r *Result) int { return r.Unverified }, change: migrates(saysSo),
+	},
+	{
+		name: "a migration has no way back", cell: "move-both-ways/logout-races-touch/pair/default",
+		caught: func(r *Result) int { return r.Unverified }, change: migrates(oneWay),
+	},
+	{
+		name: "a migration remembers an address", cell: "target-loses-data-in-a-run/logout-races-touch/pair/default",
+		caught: func(r *Result) int { return r.Unverified }, change: func(c *Cell) { c.migration = unaware },
+	},
+}
+
+// migrates has a migration with a bug killed a few times, between stores that are well.
+func migrates(bug string) func(c *Cell) {
+	return func(c *Cell) {
+		c.migration = bug
+		c.Fault.run = func(ctx context.Context, s *stage) error {
+			if err := s.holdDoing(ctx, 300*time.Millisecond, s.mover.again); err != nil {
+				return err
+			}
+			return errors.Join(s.mover.again(), s.awaitMover(ctx))
+		}
+	}
 }
 
 func plants(make func() plant) func(c *Cell) { return func(c *Cell) { c.plant = make() } }

@@ -40,7 +40,7 @@ func (v *Verdict) violations() string {
 		count int
 	}{
 		{"from the future", v.Future}, {"too old", v.Stale}, {"ends refused", v.EndsRefused},
-		{"not announced", v.Unannounced}, {"strayed", v.Strayed}, {"bounded", v.Bounded},
+		{"not announced", v.Unannounced}, {"strayed", v.Strayed}, {"unverified", v.Unverified}, {"bounded", v.Bounded},
 	} {
 		if other.count > 0 {
 			text += fmt.Sprintf(", %s %d", other.name, other.count)
@@ -93,6 +93,7 @@ func (r *Report) Sum() (sum Verdict) {
 		sum.EndsRefused += v.EndsRefused
 		sum.Unannounced += v.Unannounced
 		sum.Strayed += v.Strayed
+		sum.Unverified += v.Unverified
 		sum.Bounded += v.Bounded
 	}
 	return sum

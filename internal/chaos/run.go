@@ -101,8 +101,13 @@ func Run(ctx context.Context, cell *Cell, options Options) (r Result) {
 	c := s.checker(o.Settling)
 	history := s.history()
 	var finals []Op
+	if r.Err == nil {
+		r.Err = s.finishMigration(ctx, c)
+	}
 	if r.Err == nil { // else what is not merged yet would count as lost
 		finals = s.inspect(ctx, c, history, o.Answer)
+	}
+	if r.Err == nil && s.mover == nil { // else each watches another feed
 		s.followed(ctx, c, history, o.Answer)
 	}
 	c.verdict.Strayed = len(s.strayed)

@@ -29,6 +29,8 @@ type settings struct {
 	Log    string `json:"log"` // the file to append to
 	Tuning `json:"tuning"`
 
+	Migration *migration `json:"migration,omitempty"` // it is no service, but this
+
 	now    func() time.Time
 	wrap   func(front perdure.Backend) perdure.Backend
 	plant  func(q Request, do func(Request) Reply) Reply

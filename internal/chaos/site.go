@@ -19,21 +19,30 @@ const (
 	Sentinel Topology = "sentinel" // a master with a replica, three Sentinels
 	Cluster  Topology = "cluster"  // three masters with a replica each
 	Sharded  Topology = "sharded"  // three masters without, which serve their slots when another is away
+	Pair     Topology = "pair"     // two servers with a store each, which a migration keeps in step
 )
 
 // site is the Redis of a cell.
 type site struct {
 	topology Topology
 	single   *redistest.Server
+	other    *redistest.Server // of a Pair
 	sentinel *redistest.Sentinel
 	cluster  *redistest.Cluster
 }
 
 func openSite(ctx context.Context, t Topology) (s *site, err error) {
 	s = &site{topology: t}
+	lasting := redistest.Options{Persist: true, Config: []string{"appendfsync everysec"}}
 	switch t {
 	case Single:
-		s.single, err = redistest.Launch(ctx, redistest.Options{Persist: true, Config: []string{"appendfsync everysec"}})
+		s.single, err = redistest.Launch(ctx, lasting)
+	case Pair:
+		if s.single, err = redistest.Launch(ctx, lasting); err == nil {
+			if s.other, err = redistest.Launch(ctx, lasting); err != nil {
+				err = errors.Join(err, s.single.Close())
+			}
+		}
 	case Sentinel:
 		s.sentinel, err = redistest.LaunchSentinel(ctx, redistest.SentinelOptions{})
 	case Cluster:
@@ -63,8 +72,18 @@ func (s *site) close() error {
 		return s.sentinel.Close()
 	case Cluster, Sharded:
 		return s.cluster.Close()
+	case Pair:
+		return errors.Join(s.single.Close(), s.other.Close())
 	}
 	return s.single.Close()
+}
+
+// urlOf is the store of a process: of a Pair they take turns.
+func (s *site) urlOf(index int) string {
+	if s.topology == Pair && index%2 == 1 {
+		return s.other.URL()
+	}
+	return s.url()
 }
 
 // master is the server to strike.
@@ -107,8 +126,10 @@ func (s *site) deafen() error {
 
 // snapshot copies what the server has on disk, and returns how to put it back
 // while the server is down.
-func (s *site) snapshot() (restore func() error, err error) {
-	reply, err := s.single.Do("CONFIG", "GET", "dir")
+func (s *site) snapshot() (restore func() error, err error) { return snapshotOf(s.single) }
+
+func snapshotOf(server *redistest.Server) (restore func() error, err error) {
+	reply, err := server.Do("CONFIG", "GET", "dir")
 	if err != nil {
 		return nil, err
 	}

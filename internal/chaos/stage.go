@@ -20,6 +20,7 @@ type stage struct {
 	patience time.Duration // for that
 	site     *site
 	members  []*member
+	mover    *mover // that keeps a Pair in step
 	pool     pool
 	clients  []*client
 	probes   []Op     // requests that a fault made
@@ -42,6 +43,14 @@ func openStage(ctx context.Context, cell *Cell, o *Options, dir string) (*stage,
 		}
 		s.members = append(s.members, m)
 	}
+	if cell.Topology == Pair {
+		s.mover = newMover(cell, s.site, dir)
+	}
+	if s.mover != nil && !cell.plain {
+		if err := errors.Join(s.mover.start(), s.awaitMover(ctx)); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
 	for i := range o.Clients {
 		c := &client{stage: s, number: i, member: s.members[i%len(s.members)], rng: s.random(fmt.Sprint("client", i))}
 		s.clients = append(s.clients, c)
@@ -51,6 +60,9 @@ func openStage(ctx context.Context, cell *Cell, o *Options, dir string) (*stage,
 
 func (s *stage) close() error {
 	var errs []error
+	if s.mover != nil {
+		errs = append(errs, s.mover.kill())
+	}
 	for _, m := range s.members {
 		errs = append(errs, m.close())
 	}

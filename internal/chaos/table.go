@@ -115,7 +115,7 @@ func childCells() []Cell {
 
 // Table is every cell.
 func Table() []Cell {
-	return slices.Concat(singleCells(), childCells(), fleetCells(), clockCells(), endCells(), storeCells(), processCells())
+	return slices.Concat(singleCells(), childCells(), fleetCells(), clockCells(), endCells(), storeCells(), processCells(), migrationCells())
 }
 
 // Find returns the cell of that name.
