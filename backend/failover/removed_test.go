@@ -25,9 +25,7 @@ func TestTheJournalIsRemoved(t *testing.T) {
 				n.cut.Store(true)
 				n.create(t, "u")
 			}
-			if err := os.RemoveAll(dir); err != nil {
-				t.Fatal(err)
-			}
+			repeatedly(t, func() error { return os.RemoveAll(dir) })
 			n.cut.Store(true)
 			id := n.create(t, "u")
 			if h := n.failover.Health(t.Context()); !h.JournalDurable {
@@ -53,9 +51,7 @@ func TestTheDirectoryIsRemovedInAnOutage(t *testing.T) {
 	if ok, err := n.Delete(t.Context(), ended); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	repeatedly(t, func() error { return os.RemoveAll(dir) })
 	for _, name := range []string{"perdure.db", "alive", "store", "mirror/perdure.db"} { // nobody writes
 		awaitFile(t, filepath.Join(dir, "1", name))
 	}
@@ -114,9 +110,7 @@ func TestTheJournalCannotBeMadeAnew(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "failover")
 	n := newNode(t, newShared(t), failover.Options{Dir: dir})
 	known := n.create(t, "u")
-	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	repeatedly(t, func() error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)) })
 	n.awaitHealth(t, func(h failover.Health) bool { return h.State == failover.Healthy && !h.JournalDurable })
 	n.cut.Store(true)
 	if _, err := n.Create(t.Context(), perdure.Data{UserID: "u"}); !errors.Is(err, perdure.ErrUnavailable) {
@@ -134,4 +128,17 @@ func TestTheJournalCannotBeMadeAnew(t *testing.T) {
 	n.create(t, "u")
 	n.cut.Store(false)
 	n.awaitHealth(t, func(h failover.Health) bool { return h.State == failover.Healthy && h.JournalDurable })
+}
+
+// repeatedly does what may fail while the process makes files in the same place.
+func repeatedly(t *testing.T, do func() error) {
+	t.Helper()
+	err := do()
+	for range 10_000 {
+		if err == nil {
+			return
+		}
+		err = do()
+	}
+	t.Fatal(err)
 }
