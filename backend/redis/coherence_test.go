@@ -132,6 +132,7 @@ func TestALostConnectionEmptiesTheNearCache(t *testing.T) {
 // A server that says nothing any more, over a connection that stays open, is
 // noticed by the client's own pings.
 func TestASilentConnectionEmptiesTheNearCache(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	proxy := faultproxy.Start(t, server.Addr())
 	b := open(t, Options{URL: "redis://" + proxy.Addr(), Timeout: 200 * time.Millisecond})

@@ -99,6 +99,7 @@ func TestBrokenReplies(t *testing.T) {
 }
 
 func TestAServerThatHangsHoldsNobody(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	b := open(t, Options{URL: server.URL(), Timeout: time.Second})
 	r := session("u")
@@ -228,6 +229,7 @@ func TestLoginIsRefused(t *testing.T) {
 
 // One side speaks TLS, the other does not: who gets the scheme wrong is told.
 func TestTheOtherScheme(t *testing.T) {
+	t.Parallel()
 	plain, secure := redistest.Start(t, redistest.Options{}), redistest.Start(t, redistest.Options{TLS: true})
 	for url, want := range map[string]string{
 		"rediss://" + plain.Addr(): "its address is redis://",
@@ -256,6 +258,7 @@ func TestNobodyListens(t *testing.T) {
 }
 
 func TestSlotsMove(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t, redistest.ClusterOptions{})
 	b := open(t, Options{URL: cluster.URL()})
 	r := session("u")
