@@ -316,7 +316,7 @@ func TestARecordOfANewerFormatIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.near.clear()
-	if _, err := b.Get(t.Context(), r.ID); !errors.Is(err, perdure.ErrFormat) || !strings.Contains(err.Error(), "upgrade") {
+	if _, err := b.Get(t.Context(), r.ID); !errors.Is(err, perdure.ErrFormat) || !strings.Contains(err.Error(), "later release") {
 		t.Errorf("Get: %v", err)
 	}
 	for name, w := range map[string]perdure.Write{
