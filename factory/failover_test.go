@@ -16,7 +16,7 @@ import (
 // await returns when failover is in the state.
 func await(t *testing.T, i *factory.Instance, want failover.State) failover.Health {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		h, ok := i.Failover(t.Context())
 		if ok && h.State == want {
 			return h

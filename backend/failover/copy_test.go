@@ -20,7 +20,7 @@ func TestTheSecondOutage(t *testing.T) {
 	id := n.create(t, "u")
 	n.cut.Store(true)
 	n.create(t, "u")
-	for deadline := time.Now().Add(20 * time.Second); !copied(t, filepath.Join(dir, "1", "mirror"), id); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !copied(t, filepath.Join(dir, "1", "mirror"), id); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no copy is made")
 		}
@@ -60,7 +60,7 @@ func TestARestartInARecovery(t *testing.T) {
 	kept, out := n.create(t, "u"), n.create(t, "u")
 	n.cut.Store(true)
 	n.create(t, "u")
-	for deadline := time.Now().Add(20 * time.Second); !copied(t, filepath.Join(dir, "1", "mirror"), out); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !copied(t, filepath.Join(dir, "1", "mirror"), out); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no copy is made")
 		}
@@ -127,7 +127,7 @@ func TestAKillWhileEndsAreMerged(t *testing.T) {
 	}
 	n.cut.Store(true)
 	n.create(t, "u")
-	for deadline := time.Now().Add(20 * time.Second); !copied(t, filepath.Join(dir, "1", "mirror"), ids[0]); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !copied(t, filepath.Join(dir, "1", "mirror"), ids[0]); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no copy is made")
 		}

@@ -202,7 +202,7 @@ func TestWhoMayBeOnTheWayBack(t *testing.T) {
 	if _, err := n.Get(t.Context(), stranger); !errors.Is(err, perdure.ErrUnavailable) {
 		t.Errorf("while another process may bring it back: %v", err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; ahead.Add(int64(time.Second)) { // the follower may meet the gap later
+	for deadline := time.Now().Add(time.Minute); ; ahead.Add(int64(time.Second)) { // the follower may meet the gap later
 		err := reads(n, stranger)
 		if errors.Is(err, perdure.ErrNotFound) {
 			break

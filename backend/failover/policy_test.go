@@ -131,7 +131,7 @@ func TestAListAcrossAnOutage(t *testing.T) {
 	if err != nil || all.Next == "" {
 		t.Fatal(all, err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); !n.failover.Health(t.Context()).MirrorWhole; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !n.failover.Health(t.Context()).MirrorWhole; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the mirror is never whole")
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
@@ -269,12 +270,21 @@ func TestWhatAMergeOvertakes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			shared.keep(readsOnly)
+			var probes atomic.Int64
+			shared.keep(func(ctx context.Context, call string, ids ...string) error {
+				if call == "ping" {
+					probes.Add(1)
+				}
+				return readsOnly(ctx, call, ids...)
+			})
 			if _, err := n.Touch(t.Context(), id); err != nil {
 				t.Fatal(err)
 			}
 			n.await(t, failover.Degraded)
 			test.prepare(t, n, id)
+			for seen := probes.Load(); probes.Load() < seen+2; time.Sleep(time.Millisecond) {
+				// A probe of when all was well ends first: what it finds waits for calls under way.
+			}
 			var merged atomic.Bool
 			shared.keep(func(ctx context.Context, call string, ids ...string) error {
 				if call == "get" && ids[0] == other && !merged.Swap(true) {

@@ -267,14 +267,14 @@ func TestOneDamagedRecord(t *testing.T) {
 	}
 	before := n.failover.Health(t.Context()).MirrorRecords
 	other.create(t, "v")
-	for deadline := time.Now().Add(20 * time.Second); n.failover.Health(t.Context()).MirrorRecords == before; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); n.failover.Health(t.Context()).MirrorRecords == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the mirror follows no more")
 		}
 	}
 	forget(t, shared.Backend, lost)
 	gap.gap.Store(true)
-	for deadline := time.Now().Add(20 * time.Second); !stored(t, shared.Backend, lost).Exists(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !stored(t, shared.Backend, lost).Exists(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("what was lost is not given back")
 		}

@@ -22,7 +22,7 @@ func shorten(t *testing.T, other *perdure.Store, ids []string) {
 			t.Fatal(err)
 		}
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for swept := 0; swept < len(ids); time.Sleep(time.Millisecond) {
 		n, err := other.DeleteExpired(t.Context())
 		if err != nil {

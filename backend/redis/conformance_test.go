@@ -96,5 +96,5 @@ func TestConformanceOfSentinel(t *testing.T) {
 func TestConformanceOfCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, redistest.ClusterOptions{})
 	// Each partition's feed is to hold all that a property does to one user.
-	backendtest.Run(t, conformance(Options{URL: cluster.URL(), FeedLength: 1 << 22}, 15, cluster.Nodes()...))
+	backendtest.Run(t, conformance(Options{URL: cluster.URL(), FeedLength: 1 << 22}, 20, cluster.Nodes()...))
 }

@@ -43,6 +43,7 @@ func TestTagsAreSpreadEvenly(t *testing.T) {
 }
 
 func TestTheServerSeesTheTags(t *testing.T) {
+	t.Parallel()
 	server := redistest.StartCluster(t, redistest.ClusterOptions{Masters: 1}).Nodes()[0]
 	k := newKeyspace("perdure:")
 	for i := range k.partitions {

@@ -116,6 +116,7 @@ func TestANewConnectionIsAskedForTheTime(t *testing.T) {
 
 // TestTheTimeOfACluster is that of one master, whoever asks.
 func TestTheTimeOfACluster(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t, redistest.ClusterOptions{})
 	b := open(t, Options{URL: fmt.Sprint(cluster.URL())})
 	if off := time.Until(b.Now()); off.Abs() > time.Minute {

@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/perdure/perdure/archive"
+	"github.com/perdure/perdure/internal/raced"
 	"github.com/perdure/perdure/internal/redistest"
 )
 
@@ -106,6 +107,7 @@ func TestBackupAndRestore(t *testing.T) {
 
 // TestPassphrase: it takes its time, so once is enough.
 func TestPassphrase(t *testing.T) {
+	raced.Skip(t)
 	server, _, _ := stocked(t)
 	dir := t.TempDir()
 	phrase, file, store := filepath.Join(dir, "phrase.txt"), filepath.Join(dir, "sessions"), "file:"+filepath.Join(dir, "store")

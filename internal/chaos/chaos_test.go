@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 }
 
 // brief plays a cell in a few seconds.
-var brief = chaos.Options{Seed: 7, Before: 500 * time.Millisecond, Fault: time.Second, Work: 200, After: 200 * time.Millisecond, Pace: 15 * time.Millisecond,
+var brief = chaos.Options{Seed: 7, Before: 500 * time.Millisecond, Fault: time.Second, Work: 200, After: 200 * time.Millisecond, Pace: 40 * time.Millisecond,
 	Patience: 5 * time.Minute, Answer: 2 * time.Minute, Settling: time.Minute} // the last three: a busy machine is no fault
 
 func TestNothingIsLostAndNobodyComesBack(t *testing.T) {

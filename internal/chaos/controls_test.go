@@ -9,6 +9,7 @@ import (
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/backend/failover"
+	"github.com/perdure/perdure/internal/raced"
 )
 
 // control is a cell of a product with a bug, that the suite has to catch.
@@ -86,9 +87,7 @@ var controls = []control{
 // Each bug is caught: a suite that finds nothing proves nothing before that. The fault
 // lasts until there was enough for the bug to show, however long that takes.
 func TestTheSuiteCatchesBugs(t *testing.T) {
-	if raced {
-		t.Skip("the race detector is on; make test runs it without, too")
-	}
+	raced.Skip(t)
 	for _, control := range append(controls, planted...) {
 		t.Run(control.name, func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +96,7 @@ func TestTheSuiteCatchesBugs(t *testing.T) {
 				t.Fatal("there is no such cell")
 			}
 			control.change(&cell)
-			o := Options{Seed: 3, Before: 500 * time.Millisecond, Fault: 500 * time.Millisecond, Work: 400, Pace: 15 * time.Millisecond,
+			o := Options{Seed: 3, Before: 500 * time.Millisecond, Fault: 500 * time.Millisecond, Work: 400, Pace: 40 * time.Millisecond,
 				Patience: 5 * time.Minute, Answer: 5 * time.Second, Settling: time.Minute}
 			if control.options != nil {
 				control.options(&o)
