@@ -131,6 +131,10 @@ func (m *Merger) roots(ctx context.Context, ids []string) (map[string]Version, [
 					return nil, nil, err
 				}
 				roots[root] = Version{}
+				spared = append(spared, root) // who does not know of the rotations holds it by that
+				if r.Parent != "" {
+					spared = append(spared, r.Parent)
+				}
 			case r.Kind == KindTombstone && r.Reason == ReasonExpired: // somebody may have put that off
 				root, err := m.eldest(ctx, r)
 				if err != nil {

@@ -86,3 +86,31 @@ func TestALogoutOfAnAncestor(t *testing.T) {
 		})
 	}
 }
+
+// TestARevocationSparesWhatWasRotatedElsewhere: the process that takes it holds the
+// session under the id before, and must not end that: it would end its successor.
+func TestARevocationSparesWhatWasRotatedElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		front := newToll(newShared(t))
+		n, other := newProcess(t, front, failover.Options{}), newProcess(t, front.Backend, failover.Options{})
+		first := n.create(t, "u")
+		other.want(t, true, first)
+		n.cutOff(t)
+		n.set(t, first, "k")
+		second := other.rotate(t, first)
+		front.keep(readsOnly)
+		n.cut.Store(false)
+		for {
+			if _, err := n.RevokeUser(t.Context(), "u", second); err == nil {
+				break
+			} else if !errors.Is(err, perdure.ErrUnavailable) {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		front.keep(nil)
+		n.await(t, failover.Healthy)
+		n.want(t, true, second)
+		other.want(t, true, second)
+	})
+}

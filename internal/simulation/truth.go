@@ -183,7 +183,7 @@ func (j *judge) expiriesOf(x *session, e *Event, past, own bool) (all []time.Dur
 		switch {
 		case !w.may(e), w.done && refused(w), w == e && !own:
 		case w == last, past, last == nil, x.parent != nil,
-			w == e, !w.acked(), !j.sees(w, e), last.session.Version.Before(w.session.Version), together(w, last), j.lapsed(w, last) && x.mergedTo(last), restamped(w), restamped(last):
+			w == e, !w.acked(), !j.sees(w, e), last.session.Version.Before(w.session.Version), together(w, last), j.lapsed(w, last) && x.mergedTo(last), j.forgotten(w, last, writes), restamped(w), restamped(last):
 			all = append(all, j.expiry(w))
 		}
 	}
@@ -205,6 +205,18 @@ func (x *session) mergedTo(last *Event) bool {
 // lapsed reports whether the session was over, for the front store, before that
 // knew of the write that put its end off. What was changed before may be gone then.
 func (j *judge) lapsed(w, last *Event) bool { return j.expiry(w) <= j.known(last)+tolerance }
+
+// forgotten reports whether the front store may have swept, without a trace, what the
+// last write had made of the session, before it heard of an earlier write that had put
+// its end off: it keeps a trace of what it had itself promised for longer.
+func (j *judge) forgotten(w, last *Event, writes []*Event) bool {
+	if w.online() || !last.online() || j.known(w) == never || j.expiry(last) > j.known(w)+tolerance {
+		return false
+	}
+	return !slices.ContainsFunc(writes, func(u *Event) bool {
+		return u.online() && u.acked() && u.before(last) && j.expiry(u) > j.expiry(last)
+	})
+}
 
 // refused reports whether a write has changed nothing for sure.
 func refused(w *Event) bool {
