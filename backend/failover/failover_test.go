@@ -114,7 +114,9 @@ func startNode(t *testing.T, shared perdure.Backend, options failover.Options) *
 		c := cable{shared, n.cut}
 		return c, c.err()
 	}
-	options.RetryDelay = 10 * time.Millisecond
+	if options.RetryDelay == 0 {
+		options.RetryDelay = 10 * time.Millisecond
+	}
 	if options.ProbeTimeout == 0 {
 		options.ProbeTimeout = time.Minute // a busy machine is no outage
 	}

@@ -111,7 +111,7 @@ func TestForeignAndNewerFilesAreRefused(t *testing.T) {
 	}
 	dir := t.TempDir()
 	os.WriteFile(dataFile(dir), []byte(strings.Repeat("something else ", 3000)), 0o600)
-	wantOpenError(t, dir, perdure.ErrFormat, "move the file away")
+	wantOpenError(t, dir, perdure.ErrFormat, "move it away")
 }
 
 // rewrite changes the data file of a directory that nobody holds.

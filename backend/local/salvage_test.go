@@ -103,5 +103,5 @@ func TestPagesThatGoInCircles(t *testing.T) {
 	if err := os.WriteFile(dataFile(dir), whole, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantOpenError(t, dir, local.ErrDamaged, "move the file away")
+	wantOpenError(t, dir, local.ErrDamaged, "move it away")
 }
