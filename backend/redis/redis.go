@@ -69,6 +69,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		},
 	}
 	cache := newNear(o.NearCacheBytes, o.NearCacheAge)
+	b.gate.refused = cache.refused
 	client, cached, err := connect(ctx, &o, &a, b.gate, func(keys []rueidis.RedisMessage) { b.keys.changed(cache, keys) })
 	if err != nil {
 		return nil, err
