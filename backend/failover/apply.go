@@ -110,6 +110,7 @@ func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, result
 	if err != nil {
 		return nil, false, err
 	}
+	b.cutShort(ctx, removedBy(some, done))
 	offline := st.away.meets(reach) // the journal's own errors stand
 	for i, p := range pending {
 		results[p] = done[i]
@@ -121,6 +122,16 @@ func (b *Backend) applySome(ctx context.Context, batches []perdure.Batch, result
 		well = b.confirm(ctx, st, results[left[0]].Err)
 	}
 	return left, well, nil
+}
+
+// removedBy are the ids of the sessions that the batches have ended.
+func removedBy(batches []perdure.Batch, results []perdure.Result) (ids []string) {
+	for i, batch := range batches {
+		if batch[0].Op == perdure.OpRemove && results[i].Err == nil {
+			ids = append(ids, batch[0].Record.ID)
+		}
+	}
+	return ids
 }
 
 // recognise finds, in the result of a batch that was sent before without an

@@ -205,12 +205,13 @@ func (b *Backend) setReadable(readable bool) {
 }
 
 // setReason keeps the reason of an outage what a probe found last: it may have begun with
-// a connection that failed, and be a wrong password by now.
+// a connection that failed, and be a wrong password by now. In an outage of a part it does
+// so if it found just that away.
 func (b *Backend) setReason(out absence) {
 	st := b.status.Load()
 	reason := b.opts.Explain(describe(st.away, out.err))
 	why, journal, fails := strings.Cut(st.reason, noWrites)
-	if why == reason || !st.state.outage() || st.partly() {
+	if why == reason || !st.state.outage() || st.partly() && out.away != st.away {
 		return
 	}
 	if fails {

@@ -26,7 +26,7 @@ func (b *Backend) agreeAll(ctx context.Context, st *status, page *perdure.Page) 
 // RemoveUser ends a user's sessions. Offline, the epoch goes into the journal and ends
 // what that holds: it reaches the others when they are read, and when it is merged.
 func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdure.UserRemoved, error) {
-	return serve(ctx, b, served[perdure.UserRemoved]{
+	removed, err := serve(ctx, b, served[perdure.UserRemoved]{
 		need:  writing,
 		reach: at(r.Epoch.User.Partition()),
 		claim: func(ctx context.Context) error {
@@ -50,6 +50,14 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 			return b.removeOffline(ctx, st, continued(r, heldPage))
 		},
 	})
+	if err == nil && removed.Outcome == perdure.Applied {
+		ids := make([]string, len(removed.Removed))
+		for i := range ids {
+			ids[i] = removed.Removed[i].ID
+		}
+		b.cutShort(ctx, ids)
+	}
+	return removed, err
 }
 
 // removeOffline puts the epoch into the journal, and ends a page of what that holds of

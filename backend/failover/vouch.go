@@ -23,7 +23,7 @@ func (b *Backend) vouch(st *status, held *holding, at perdure.Millis) error {
 		return b.unavailable(st, "this process was down for too long to know what became of the session meanwhile")
 	case !held.fresh && b.opts.MaxAge > 0 && b.mirror.age() > b.opts.MaxAge:
 		return b.unavailable(st, "what this process holds is older than the policy allows")
-	case !r.Live(at) && at < r.Horizon:
+	case !r.Live(at) && at < r.Horizon && !isCut(r):
 		return b.unavailable(st, "the session has reached the deadline that this process knows; others may have kept it alive")
 	}
 	return nil

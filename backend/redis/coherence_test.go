@@ -151,6 +151,34 @@ func TestASilentConnectionEmptiesTheNearCache(t *testing.T) {
 	}
 }
 
+// A server that does not write a record any more, for its slot has gone to another or
+// another was promoted, need not tell of a change to it. The feed does.
+func TestTheFeedTellsTheNearCache(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	one, other := open(t, Options{URL: server.URL()}), open(t, Options{URL: server.URL()})
+	ends, stays := session("u"), session("u")
+	for _, r := range []perdure.Record{ends, stays} {
+		if err := put(t.Context(), one, r); err != nil {
+			t.Fatal(err)
+		}
+		other.near.cache(r) // and nobody was asked to tell of changes
+	}
+	batch, err := other.Changes(t.Context(), perdure.FromOldest, 10, 0)
+	if err != nil || len(batch.Changes) != 2 || !other.near.has(ends.ID) || !other.near.has(stays.ID) {
+		t.Fatalf("%d changes that were known, %v", len(batch.Changes), err)
+	}
+	if err := remove(t.Context(), one, ends); err != nil {
+		t.Fatal(err)
+	}
+	if batch, err = other.Changes(t.Context(), batch.Next, 10, 0); err != nil || len(batch.Changes) != 1 {
+		t.Fatalf("%d changes, %v", len(batch.Changes), err)
+	}
+	if other.near.has(ends.ID) || !other.near.has(stays.ID) {
+		t.Error("the near cache has what the feed says has ended, or lacks what stays")
+	}
+}
+
 func TestFlushedServersEmptyTheNearCache(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	b := open(t, Options{URL: server.URL()})

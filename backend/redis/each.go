@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"time"
 
 	"github.com/perdure/perdure"
 	"github.com/redis/rueidis"
@@ -63,11 +62,7 @@ func (l *link) each(ctx context.Context, calls []call) ([]rueidis.RedisResult, e
 // nearly gives a context seven eighths of the time that do would take.
 func (l *link) nearly(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := l.bound(ctx)
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return ctx, cancel
-	}
-	ctx, end := context.WithTimeout(ctx, time.Until(deadline)/8*7)
+	ctx, end := lessThan(ctx, 7)
 	return ctx, func() { end(); cancel() }
 }
 

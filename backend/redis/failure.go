@@ -86,6 +86,8 @@ func refusal(reply string) error {
 		return fmt.Errorf("%w: the stored record is damaged, or of a later release", perdure.ErrFormat)
 	case strings.Contains(reply, "PERDURESKEW"):
 		return fmt.Errorf("%w; synchronise the clock of this machine (NTP)", perdure.ErrSkew)
+	case isElsewhere(reply):
+		return fmt.Errorf("%w: redis says that a script's keys are not all here: %s", perdure.ErrUnavailable, slotMoves)
 	case strings.Contains(reply, "cluster support disabled"):
 		return setting("this server is not part of a Cluster, which several hosts stand for; give one host, or ?master_name= for Sentinels")
 	case strings.Contains(reply, "No such master"):
@@ -106,7 +108,15 @@ func refusal(reply string) error {
 	return fmt.Errorf("%w: redis says %q", perdure.ErrUnavailable, clip(reply))
 }
 
+// isElsewhere reports whether a script has met a key that is at another node, in a slot
+// that is being moved.
+func isElsewhere(reply string) bool { return strings.Contains(reply, "access a non local key") }
+
 func isMaxClients(reply string) bool { return strings.Contains(reply, "max number of clients") }
+
+// slotMoves is the advice on a slot that a Cluster is moving: what needs several keys it
+// refuses meanwhile, for they may be at different nodes.
+const slotMoves = "the slot is being moved to another node; that ends by itself, or is finished by redis-cli --cluster fix"
 
 type known struct {
 	code, advice string
@@ -125,9 +135,9 @@ func refusals() []known {
 		{"MISCONF", "this server takes no writes while it cannot save; make room on its disk and see its log", perdure.ErrUnavailable},
 		{"CLUSTERDOWN", "part of the Cluster is missing; bring its masters back, and see CLUSTER INFO", perdure.ErrUnavailable},
 		{"CROSSSLOT", "this server is a node of a Cluster; give the URL without a database number", errSetting},
-		{"TRYAGAIN", "the slot is being moved to another node; finish the move", perdure.ErrUnavailable},
+		{"TRYAGAIN", slotMoves, perdure.ErrUnavailable},
 		{"MOVED", "this server is a node of a Cluster whose nodes do not agree on who serves the slot; see CLUSTER SHARDS", perdure.ErrUnavailable},
-		{"ASK", "the slot is being moved to another node; finish the move", perdure.ErrUnavailable},
+		{"ASK", slotMoves, perdure.ErrUnavailable},
 		{"NOAUTH", "this server asks for a password; put one into the URL, as in redis://user:password@host", errSetting},
 		{"WRONGPASS", "this server does not know this user, or not with this password; correct the URL", errSetting},
 		{"NOPERM", "the ACL of this user lacks a command or a key; the capability report names them", errSetting},

@@ -17,6 +17,8 @@ type gate struct {
 	// they do not name one.
 	spaced bool
 
+	refused func(reply []byte) // takes the text of each error that a server replies with; or nil
+
 	// made counts the connections that may have come to another server than those
 	// before: the first to an address, and each in the place of one that ended. One
 	// more beside those that are there is to the same.
@@ -56,7 +58,7 @@ func (g *gate) dial(ctx context.Context, address string, dialer *net.Dialer, sec
 	case g.fresh <- struct{}{}:
 	default:
 	}
-	guard := newGuard(conn)
+	guard := newGuard(conn, g.refused)
 	guard.sentinel = dialer.ControlContext != nil
 	guard.over = sync.OnceFunc(func() { g.lost(address) })
 	return guard, nil

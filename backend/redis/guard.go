@@ -23,7 +23,11 @@ type guard struct {
 
 var errGarbage = errors.New("what listens there does not speak as redis does (where it uses TLS, write rediss://)")
 
-func newGuard(conn net.Conn) *guard { return &guard{Conn: conn, over: func() {}} }
+// newGuard guards a connection. Each error reply is passed to refused, if there is
+// one, before the client reads it.
+func newGuard(conn net.Conn, refused func(reply []byte)) *guard {
+	return &guard{Conn: conn, over: func() {}, answered: scanner{refused: refused}}
+}
 
 // RemoteAddr also says what the other side is.
 func (g *guard) RemoteAddr() net.Addr { return remote{g.Conn.RemoteAddr(), g.sentinel} }
@@ -79,6 +83,8 @@ type scanner struct {
 	skip int64  // bytes still to come of a string
 	line []byte // the beginning of a line
 	push bool   // the outermost message is a push
+
+	refused func(reply []byte) // takes the text of each error; or nil
 }
 
 // scan returns how many messages end in p, and how many of them are pushes.
@@ -131,6 +137,9 @@ func (s *scanner) header(line []byte) error {
 		s.left--
 	case '-':
 		s.left--
+		if s.refused != nil {
+			s.refused(text)
+		}
 		return redirection(text)
 	case '$', '=', '!':
 		n, err := size(text, maxBulk)

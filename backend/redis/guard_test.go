@@ -81,7 +81,7 @@ func TestGarbageEndsTheConnection(t *testing.T) {
 				io.ReadFull(far, make([]byte, len("*1\r\n$4\r\nPING\r\n")))
 				far.Write([]byte(text))
 			}()
-			g := newGuard(near)
+			g := newGuard(near, nil)
 			if _, err := g.Write([]byte("*1\r\n$4\r\nPING\r\n")); err != nil {
 				t.Fatal(err)
 			}

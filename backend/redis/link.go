@@ -148,14 +148,18 @@ func (l *link) bound(ctx context.Context) (context.Context, context.CancelFunc) 
 }
 
 // exchange sends calls and waits for the replies, however long the client takes.
+// But it gives up on a slot on the move a while before the context ends: so its caller
+// hears why, and not of a timeout.
 func (l *link) exchange(ctx context.Context, calls []call) []rueidis.RedisResult {
+	patience, stop := lessThan(ctx, 6)
+	defer stop()
 	results := l.send(ctx, calls, false)
 	for ctx.Err() == nil {
 		rest, full, wait := unfinished(calls, results)
 		if len(rest) == 0 {
 			break
 		}
-		if wait && !pause(ctx, again) {
+		if wait && !pause(patience, again) {
 			break
 		}
 		some := make([]call, len(rest))
@@ -167,6 +171,15 @@ func (l *link) exchange(ctx context.Context, calls []call) []rueidis.RedisResult
 		}
 	}
 	return results
+}
+
+// lessThan gives a context so many eighths of the time that another has.
+func lessThan(ctx context.Context, eighths time.Duration) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/8*eighths)
 }
 
 func (l *link) send(ctx context.Context, calls []call, full bool) []rueidis.RedisResult {
@@ -193,7 +206,7 @@ func unfinished(calls []call, results []rueidis.RedisResult) (rest []int, full, 
 		case !ok:
 		case reply.IsNoScript() && calls[i].script != nil:
 			rest = append(rest, i)
-		case reply.IsTryAgain():
+		case reply.IsTryAgain() || isElsewhere(reply.Error()):
 			moving = append(moving, i)
 		}
 	}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type near struct {
 	seed   maphash.Seed
 	age    time.Duration
 	start  time.Time
+	doubts atomic.Uint64 // how often what was on its way has become doubtful
 	shards [nearShards]nearShard
 }
 
@@ -58,7 +60,7 @@ type nearEntry struct {
 
 // stamp says when a value was asked for.
 type stamp struct {
-	hash, count uint64
+	hash, count, doubts uint64
 }
 
 // newNear makes a cache, or none, which is nil and can be used, for a limit that
@@ -103,7 +105,7 @@ func (n *near) find(name string) (e *nearEntry, s stamp) {
 	if n == nil {
 		return nil, s
 	}
-	s.hash = maphash.String(n.seed, name)
+	s.hash, s.doubts = maphash.String(n.seed, name), n.doubts.Load()
 	shard := n.shard(s.hash)
 	shard.mu.RLock()
 	defer shard.mu.RUnlock()
@@ -143,7 +145,7 @@ func (n *near) keep(s stamp, e *nearEntry) {
 	shard := n.shard(s.hash)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if shard.stamps[slot(s.hash)] != s.count || e.size > shard.limit {
+	if shard.stamps[slot(s.hash)] != s.count || n.doubts.Load() != s.doubts || e.size > shard.limit {
 		return
 	}
 	if old := shard.entries[e.name]; old != nil {
@@ -167,6 +169,51 @@ func (n *near) drop(name string) {
 	shard.stamps[slot(hash)]++
 	if e := shard.entries[name]; e != nil {
 		shard.remove(e)
+	}
+}
+
+// refused takes in an error that a server replied with, before whoever waits for it
+// has heard of it. Behind an ASK the client asks another node, which does not tell of
+// changes to what it answers: its ASKING comes between the CLIENT CACHING and the
+// command that this is for, and Redis takes each for the next command alone. Nor does
+// a server tell of anything that refuses the CLIENT CACHING. So what is on its way is
+// not taken in. Behind a MOVED somebody else writes what was read from this server,
+// which need not hear of that, nor have said that it let go of the slot: all is
+// forgotten.
+func (n *near) refused(reply []byte) {
+	code, _, _ := bytes.Cut(reply, []byte(" "))
+	switch string(code) {
+	case "MOVED":
+		n.clear()
+	case "ASK", "ERR", "NOPERM":
+		n.doubt()
+	}
+}
+
+// heard takes in a change that the feed tells of: it forgets a record that this makes
+// wrong. The server has mostly said so before; but it does not, if it is no longer the
+// one that the change was made on.
+func (n *near) heard(c *perdure.Change) {
+	if n == nil {
+		return
+	}
+	shard := n.shard(maphash.String(n.seed, c.ID))
+	shard.mu.RLock()
+	e := shard.entries[c.ID]
+	shard.mu.RUnlock()
+	if e == nil || e.ids != nil {
+		return
+	}
+	ended := e.record.Kind == perdure.KindSession && c.Kind == perdure.Deleted
+	if ended || e.record.Version.Before(c.Version) {
+		n.drop(c.ID)
+	}
+}
+
+// doubt has nothing taken in that was asked for before.
+func (n *near) doubt() {
+	if n != nil {
+		n.doubts.Add(1)
 	}
 }
 

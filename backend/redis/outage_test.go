@@ -192,19 +192,7 @@ func TestASlotOnItsWay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	slot := int(crc16(tags[2*stays.User.Partition():][:2])) % redistest.SlotCount
-	from, err := cluster.Owner(slot)
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := cluster.Nodes()[0]
-	if to == from {
-		to = cluster.Nodes()[1]
-	}
-	move, err := cluster.OpenSlot(slot, to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	move := openSlotOf(t, cluster, stays)
 	if err := move.Keys(b.keys.record(moves.ID)); err != nil {
 		t.Fatal(err)
 	}

@@ -227,6 +227,7 @@ func (r *reading) take() ([]perdure.Change, error) {
 			return nil, err
 		}
 		c.At = perdure.Millis(n.at.ms)
+		r.backend.near.heard(&c)
 		changes = append(changes, c)
 		r.ps[n.feed] = n.at
 	}

@@ -45,7 +45,7 @@ var (
 )
 
 type scripts struct {
-	apply, fill, index, page, names, revoke, due, sweep, probe, time *script
+	apply, alone, fill, index, page, names, revoke, due, sweep, probe, time *script
 }
 
 // Open connects to the server. A wrong option is a perdure.ErrInvalid, and so is one
@@ -64,11 +64,12 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 		time:    newTimekeeper(),
 		gate:    newGate(a.master != ""),
 		scripts: scripts{
-			apply: newScript(luaApply), fill: newScript(luaFill), index: newScript(luaIndex), page: newScript(luaPage), names: newScript(luaNames),
+			apply: newScript(luaApply), alone: newScript(luaAlone), fill: newScript(luaFill), index: newScript(luaIndex), page: newScript(luaPage), names: newScript(luaNames),
 			revoke: newScript(luaRevoke), due: newScript(luaDue), sweep: newScript(luaSweep), probe: newScript(luaProbe), time: newScript(luaTime),
 		},
 	}
 	cache := newNear(o.NearCacheBytes, o.NearCacheAge)
+	b.gate.refused = cache.refused
 	client, cached, err := connect(ctx, &o, &a, b.gate, func(keys []rueidis.RedisMessage) { b.keys.changed(cache, keys) })
 	if err != nil {
 		return nil, err
