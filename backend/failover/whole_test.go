@@ -170,6 +170,7 @@ func TestAFullJournalTakesEnds(t *testing.T) {
 	for _, id := range ids[:1500] {
 		if ok, err := n.Delete(t.Context(), id); !ok || err != nil {
 			refused++
+			t.Logf("%v, %v", ok, err)
 		}
 	}
 	if refused > 0 {
