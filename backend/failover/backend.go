@@ -69,6 +69,7 @@ type Backend struct {
 	own             ids                    // of sessions that nobody else can know: minted in this outage and never merged
 	marker          string                 // the id of the record that says that the front store is being filled
 	filler          string                 // the name of this process in it
+	since           atomic.Int64           // unix ms from which on what the front store holds is complete; 0 is not known
 	copying         rwLock                 // one writer or remover of the mirror's copy
 	unreadSessions  atomic.Int64           // in unread, as it was at the start
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
