@@ -124,7 +124,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	opts.Now = clockwork.Now
 	var b *Backend
 	opts.journalMade = func() { b.afterMaking() }
-	b = &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler()), filler: perdure.NewID(0)}
+	b = &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(perdure.NoticeUser()), filler: perdure.NewID(0)}
 	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
 		return nil, err
 	}

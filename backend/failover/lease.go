@@ -31,11 +31,6 @@ func stands(mark perdure.Version, at perdure.Millis) bool {
 	return at < mark.Millis()+perdure.Millis(mark.Node)
 }
 
-// filler is the user key of the marker. No user has it: an id is not that long.
-func filler() perdure.UserKey {
-	return perdure.HashUser(strings.Repeat("this session store is being filled again ", 10))
-}
-
 // fill has the lease stand from when it returns until stop is called. A front store
 // that refuses the marker is filled without.
 func (b *Backend) fill(ctx context.Context, front perdure.Backend) (stop func(), err error) {
@@ -106,7 +101,7 @@ func (b *Backend) remark(ctx context.Context, front perdure.Backend, change func
 			b.mirror.learn(&stored, perdure.Version{})
 			return nil
 		}
-		marker := perdure.MarkedEpoch(filler(), b.clock.Tick(stored.Version), max(stored.Expiry, now+markerLife), marks)
+		marker := perdure.MarkedEpoch(perdure.NoticeUser(), b.clock.Tick(stored.Version), max(stored.Expiry, now+markerLife), marks)
 		results, err := front.Apply(ctx, []perdure.Batch{{{Op: perdure.OpPut, Record: marker, Base: stored.Version}}})
 		if err == nil {
 			err = results[0].Err
