@@ -29,7 +29,7 @@ type Health struct {
 	JournalBytes   int64  `json:"journalBytes"`
 	JournalOldest  int64  `json:"journalOldest"`          // milliseconds that the first has waited
 	JournalDurable bool   `json:"journalDurable"`         // false: a crash in an outage loses it, or it takes no writes
-	JournalError   string `json:"journalError,omitempty"` // why it takes no writes
+	JournalError   string `json:"journalError,omitempty"` // why it takes no writes, or none but ends
 	// Kept are journals in the directory that this process does not merge: of other
 	// stores, and damaged ones.
 	Kept []KeptJournal `json:"journalsKept,omitempty"`
@@ -101,6 +101,9 @@ func (b *Backend) Health(ctx context.Context) Health {
 	}
 	if why := b.journalWhy.Load(); why != nil && b.journalFails.Load() {
 		h.JournalError = *why
+	}
+	if err := b.growable(); err != nil && st.state.outage() && h.JournalError == "" {
+		h.JournalError = plain(err)
 	}
 	if st.state.outage() {
 		h.HeldBack = b.journal.stale.len() + b.unreadSessions.Load()

@@ -93,7 +93,7 @@ func (b *Backend) checkJournal(ctx context.Context, known int64) (failures int64
 	failed := b.journalFails.Load()
 	switch {
 	case failed && failures == known, !failed && st.state == Healthy:
-		err := b.journal.Ping(ctx)
+		err := b.journal.PingFile(ctx)
 		if err != nil && !failed && ctx.Err() == nil {
 			b.opts.Logger.Error("the journal takes no writes: an outage now would be read-only", "error", err)
 		}
