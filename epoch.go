@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // epoch is the body of an epoch record: all sessions of the user that were born
@@ -22,6 +23,16 @@ type epoch struct {
 func EmptyEpoch(user UserKey, v Version, horizon Millis) Record {
 	return MarkedEpoch(user, v, horizon, nil)
 }
+
+// NoticeUser is the user key of the record in which processes that share a store leave
+// marks for one another, about what that store holds. No user has it: an id is not that
+// long. A copy of the store, as a migration or a backup makes, does not have the record.
+func NoticeUser() UserKey {
+	return HashUser(strings.Repeat("this session store is being filled again ", 10))
+}
+
+// Notice reports whether the record is the one of NoticeUser.
+func (h *Header) Notice() bool { return h.Kind == KindEpoch && h.User == NoticeUser() }
 
 // MarkedEpoch is an EmptyEpoch with marks: names, each with a version, of which a join
 // keeps the later. So several processes can leave their marks in one record.

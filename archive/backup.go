@@ -247,6 +247,9 @@ func (b *backup) take(records []perdure.Record, stage string) error {
 	now := perdure.MillisOf(b.Now())
 	for i := range records {
 		r := &records[i]
+		if r.Notice() { // it is about this store
+			continue
+		}
 		if r.Kind == perdure.KindSession && !r.Live(now) {
 			if b.totals.Expired++; !b.Expired {
 				continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/perdure/perdure"
@@ -59,6 +60,7 @@ func (m *move) changes(ctx context.Context, wait time.Duration) (int, error) {
 	m.tail.changed(ids)
 	records, err := m.load(ctx, m.from, ids)
 	if err == nil {
+		records = slices.DeleteFunc(records, func(r perdure.Record) bool { return r.Notice() })
 		err = m.carry(ctx, records, false)
 	}
 	if err == nil {

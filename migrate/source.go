@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/perdure/perdure"
 	"github.com/perdure/perdure/internal/printable"
@@ -60,6 +61,7 @@ func (s store) Read(ctx context.Context, part int, after string, limit int) (Pag
 	for i, id := range page.Unreadable {
 		refused[i] = unread(id)
 	}
+	page.Records = slices.DeleteFunc(page.Records, func(r perdure.Record) bool { return r.Notice() }) // it is about this store
 	return Page{Records: page.Records, Refused: refused, Next: page.Next}, err
 }
 

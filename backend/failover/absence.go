@@ -137,6 +137,12 @@ func (b *Backend) regain(ctx context.Context, seen *status, back partitions, out
 	}
 	next := *seen
 	next.away, next.readable = seen.away.without(back), out.readable
+	if !next.away.has(perdure.PartitionOf(b.marker)) {
+		if err := b.date(ctx, seen, incarnation, false); err != nil {
+			b.opts.Logger.Debug("the session store does not take a mark of its contents", "error", err)
+			return
+		}
+	}
 	next.reason = describe(next.away, out.err)
 	if next.incarnation == "" { // of those that are back later it is another
 		next.incarnation = incarnation

@@ -42,7 +42,7 @@ const maxUnreadable = 1000
 // answer from a cache that was behind looks the same, and the merge then changes
 // nothing.
 func (b *Backend) giveBack(ctx context.Context, front perdure.Backend, stored, held perdure.Record) (perdure.Record, error) {
-	if b.forsaken(&held) {
+	if b.forsaken(&held) || held.ID == b.marker {
 		if rotated(&stored, &held) {
 			b.mirror.learn(&stored, held.Version)
 		}

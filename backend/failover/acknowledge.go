@@ -108,6 +108,8 @@ func (b *Backend) missed(ctx context.Context, st *status, batch perdure.Batch, r
 		return b.plant(ctx, st, *w, r)
 	case err != nil:
 		return err
+	case !held.Exists() && w.Op == perdure.OpRemove && !w.Plant:
+		return b.plantWhileYoung(ctx, st, *w, r)
 	case !held.Exists():
 		return nil
 	case w.Op == perdure.OpPut:
@@ -130,6 +132,33 @@ func (b *Backend) missed(ctx context.Context, st *status, batch perdure.Batch, r
 		return b.applied(ctx, st, batch, r)
 	case r.Stored.Exists():
 		return b.met(ctx, st, r)
+	}
+	return nil
+}
+
+// plantWhileYoung leaves the tombstone of a session that nobody knows while a process that
+// is away may still bring what the front store has lost. For all that can be told there is
+// none: the result stays Absent. absent has just asked how old the contents are.
+func (b *Backend) plantWhileYoung(ctx context.Context, st *status, w perdure.Write, r *perdure.Result) error {
+	until, young := b.young()
+	if !young {
+		return nil
+	}
+	w.Plant = true
+	w.Record.Kind, w.Record.Horizon = perdure.KindTombstone, max(w.Record.Horizon, until)
+	planted, err := st.front.Apply(ctx, []perdure.Batch{{w}})
+	if err != nil {
+		return err
+	}
+	switch *r = planted[0]; {
+	case r.Err != nil:
+	case r.Outcome == perdure.Applied: // it has come meanwhile
+		return b.applied(ctx, st, perdure.Batch{w}, r)
+	case r.Stored.Exists() && r.Stored.Version != w.Record.Version:
+		return b.met(ctx, st, r)
+	default:
+		r.Stored = perdure.Record{} // of the tombstone that it has planted nobody need know
+		b.mirror.learn(&w.Record, perdure.Version{})
 	}
 	return nil
 }

@@ -69,6 +69,7 @@ type Backend struct {
 	own             ids                    // of sessions that nobody else can know: minted in this outage and never merged
 	marker          string                 // the id of the record that says that the front store is being filled
 	filler          string                 // the name of this process in it
+	since           atomic.Int64           // unix ms from which on what the front store holds is complete; 0 is not known
 	copying         rwLock                 // one writer or remover of the mirror's copy
 	unreadSessions  atomic.Int64           // in unread, as it was at the start
 	unread          []string               // outdated copies of a mirror that wait for the front store; copying is held
@@ -123,7 +124,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	opts.Now = clockwork.Now
 	var b *Backend
 	opts.journalMade = func() { b.afterMaking() }
-	b = &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(filler()), filler: perdure.NewID(0)}
+	b = &Backend{opts: opts, time: clockwork, clock: perdure.NewClock(opts.Now), suspect: make(chan struct{}, 1), marker: perdure.EpochID(perdure.NoticeUser()), filler: perdure.NewID(0)}
 	if b.mirror, err = openMirror(&opts, b.clock); err != nil {
 		return nil, err
 	}

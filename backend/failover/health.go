@@ -29,7 +29,7 @@ type Health struct {
 	JournalBytes   int64  `json:"journalBytes"`
 	JournalOldest  int64  `json:"journalOldest"`          // milliseconds that the first has waited
 	JournalDurable bool   `json:"journalDurable"`         // false: a crash in an outage loses it, or it takes no writes
-	JournalError   string `json:"journalError,omitempty"` // why it takes no writes
+	JournalError   string `json:"journalError,omitempty"` // why it takes no writes, or none but ends
 	// Kept are journals in the directory that this process does not merge: of other
 	// stores, and damaged ones.
 	Kept []KeptJournal `json:"journalsKept,omitempty"`
@@ -102,6 +102,9 @@ func (b *Backend) Health(ctx context.Context) Health {
 	if why := b.journalWhy.Load(); why != nil && b.journalFails.Load() {
 		h.JournalError = *why
 	}
+	if err := b.growable(); err != nil && st.state.outage() && h.JournalError == "" {
+		h.JournalError = plain(err)
+	}
 	if st.state.outage() {
 		h.HeldBack = b.journal.stale.len() + b.unreadSessions.Load()
 	}
@@ -124,15 +127,27 @@ func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 		return b.ownStats(ctx)
 	}
 	return serve(ctx, b, served[perdure.Stats]{
-		claim:   func(context.Context) error { return nil },
-		online:  func(ctx context.Context, st *status) (perdure.Stats, error) { return st.front.Stats(ctx) },
+		claim: func(context.Context) error { return nil },
+		online: func(ctx context.Context, st *status) (perdure.Stats, error) {
+			stats, err := st.front.Stats(ctx)
+			return b.withoutMarker(ctx, stats), err
+		},
 		offline: func(ctx context.Context, _ *status) (perdure.Stats, error) { return b.ownStats(ctx) },
 	})
+}
+
+// withoutMarker does not count the marker, as far as it is known here.
+func (b *Backend) withoutMarker(ctx context.Context, stats perdure.Stats) perdure.Stats {
+	if marker, err := b.mirror.Get(ctx, b.marker); err == nil && marker.Exists() && stats.Tombstones > 0 {
+		stats.Tombstones--
+	}
+	return stats
 }
 
 // ownStats counts what this process keeps.
 func (b *Backend) ownStats(ctx context.Context) (perdure.Stats, error) {
 	stats, err := b.mirror.Stats(ctx)
+	stats = b.withoutMarker(ctx, stats)
 	waiting, _ := b.journal.depth()
 	stats.Backend = "failover"
 	stats.Details = map[string]string{

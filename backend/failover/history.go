@@ -103,7 +103,7 @@ func (b *Backend) intact(ctx context.Context, st *status) bool {
 		if st.away.has(perdure.PartitionOf(b.marker)) { // so that nobody can begin to fill it
 			return b.feedGoesOn(ctx, st.front) && !b.filling()
 		}
-		return b.feedGoesOn(ctx, st.front) && !b.beingFilled(ctx, st.front)
+		return b.feedGoesOn(ctx, st.front) && !b.beingFilled(ctx, st)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -28,11 +29,6 @@ func (b *Backend) mark(lease time.Duration) perdure.Version {
 // stands reports whether the lease of a mark does at a time.
 func stands(mark perdure.Version, at perdure.Millis) bool {
 	return at < mark.Millis()+perdure.Millis(mark.Node)
-}
-
-// filler is the user key of the marker. No user has it: an id is not that long.
-func filler() perdure.UserKey {
-	return perdure.HashUser(strings.Repeat("this session store is being filled again ", 10))
 }
 
 // fill has the lease stand from when it returns until stop is called. A front store
@@ -74,13 +70,21 @@ const leaseAttempts = 100
 
 // lease puts the mark of this process into the marker, beside those of others.
 func (b *Backend) lease(ctx context.Context, front perdure.Backend, lease time.Duration) error {
+	return b.remark(ctx, front, func(marks map[string]perdure.Version) bool {
+		marks[b.filler] = b.mark(lease)
+		return true
+	})
+}
+
+// remark writes the marker with what change makes of its marks, unless it changes none.
+// Leases that are over go.
+func (b *Backend) remark(ctx context.Context, front perdure.Backend, change func(marks map[string]perdure.Version) (changed bool)) error {
 	ctx, cancel := context.WithTimeout(ctx, leaseEvery)
 	defer cancel()
 	stored, err := front.Get(ctx, b.marker)
 	if err != nil {
 		return err
 	}
-	until := b.now() + perdure.Millis(leaseTime.Milliseconds())
 	for range leaseAttempts {
 		marks := map[string]perdure.Version{}
 		if stored.Exists() {
@@ -88,8 +92,16 @@ func (b *Backend) lease(ctx context.Context, front perdure.Backend, lease time.D
 				return err
 			}
 		}
-		marks[b.filler] = b.mark(lease)
-		marker := perdure.MarkedEpoch(filler(), b.clock.Tick(stored.Version), max(stored.Expiry, until), marks)
+		now := b.now()
+		maps.DeleteFunc(marks, func(name string, mark perdure.Version) bool {
+			return !strings.HasPrefix(name, sinceMark) && !stands(mark, now)
+		})
+		if !change(marks) && stored.Expiry > now+markerLife/2 {
+			b.noteMarks(marks)
+			b.mirror.learn(&stored, perdure.Version{})
+			return nil
+		}
+		marker := perdure.MarkedEpoch(perdure.NoticeUser(), b.clock.Tick(stored.Version), max(stored.Expiry, now+markerLife), marks)
 		results, err := front.Apply(ctx, []perdure.Batch{{{Op: perdure.OpPut, Record: marker, Base: stored.Version}}})
 		if err == nil {
 			err = results[0].Err
@@ -98,6 +110,7 @@ func (b *Backend) lease(ctx context.Context, front perdure.Backend, lease time.D
 			return err
 		}
 		if results[0].Outcome == perdure.Applied {
+			b.noteMarks(marks)
 			b.mirror.learn(&marker, stored.Version)
 			return nil
 		}
@@ -106,18 +119,13 @@ func (b *Backend) lease(ctx context.Context, front perdure.Backend, lease time.D
 	return fmt.Errorf("%w: others write to the marker all the time", perdure.ErrUnavailable)
 }
 
-// meetMarker has the mirror know the marker, where one stands.
-func (b *Backend) meetMarker(ctx context.Context, front perdure.Backend) {
-	ctx, cancel := context.WithTimeout(ctx, b.opts.ProbeTimeout)
-	defer cancel()
-	if marker, err := front.Get(ctx, b.marker); err == nil && marker.Exists() {
-		b.mirror.learn(&marker, perdure.Version{})
+// beingFilled asks the front store whether the lease stands. If there is no marker any
+// more, the store was emptied, and gets another.
+func (b *Backend) beingFilled(ctx context.Context, st *status) bool {
+	marker, err := st.front.Get(ctx, b.marker)
+	if err == nil && !marker.Exists() {
+		return b.date(ctx, st, st.incarnation, false) != nil
 	}
-}
-
-// beingFilled asks the front store whether the lease stands.
-func (b *Backend) beingFilled(ctx context.Context, front perdure.Backend) bool {
-	marker, err := front.Get(ctx, b.marker)
 	return err != nil || b.leased(&marker)
 }
 
@@ -135,9 +143,10 @@ func (b *Backend) leased(marker *perdure.Record) bool {
 	if err != nil {
 		return true // of a later release, perhaps
 	}
+	b.noteMarks(marks)
 	now := b.now()
-	for _, mark := range marks {
-		if stands(mark, now) {
+	for name, mark := range marks {
+		if !strings.HasPrefix(name, sinceMark) && stands(mark, now) {
 			return true
 		}
 	}

@@ -23,7 +23,7 @@ func (b *Backend) tryJournal(ctx context.Context) {
 	if b.journal.dir == "" {
 		return
 	}
-	err := b.journal.Ping(ctx)
+	err := b.journal.PingFile(ctx)
 	if err != nil {
 		b.opts.Logger.Error("the journal takes no writes: an outage now would be read-only", "error", err)
 	}

@@ -93,7 +93,7 @@ func (b *Backend) checkJournal(ctx context.Context, known int64) (failures int64
 	failed := b.journalFails.Load()
 	switch {
 	case failed && failures == known, !failed && st.state == Healthy:
-		err := b.journal.Ping(ctx)
+		err := b.journal.PingFile(ctx)
 		if err != nil && !failed && ctx.Err() == nil {
 			b.opts.Logger.Error("the journal takes no writes: an outage now would be read-only", "error", err)
 		}
@@ -239,7 +239,10 @@ func (b *Backend) recover(ctx context.Context, seen *status) {
 	if next.doubt != "" {
 		next.graceUntil = b.opts.Now().Add(lossGrace)
 	}
-	b.meetMarker(ctx, seen.front)
+	if err := b.date(ctx, seen, incarnation, next.doubt != ""); err != nil {
+		b.opts.Logger.Debug("the session store does not take a mark of its contents", "error", err)
+		return
+	}
 	if next.doubt != "" {
 		stop, err := b.fill(ctx, seen.front)
 		if err != nil {
@@ -317,9 +320,16 @@ func (b *Backend) restore(ctx context.Context, st *status) error {
 
 // checkUp looks, while all is well, whether something has gone wrong unnoticed.
 func (b *Backend) checkUp(ctx context.Context, st *status) {
-	if _, err := b.history(ctx, st); err == nil && b.doubts.Load() != nil {
+	incarnation, err := b.history(ctx, st)
+	if err == nil && b.doubts.Load() != nil {
 		b.recover(ctx, st)
 		return
+	}
+	if err == nil {
+		err = b.date(ctx, st, incarnation, false)
+	}
+	if err != nil {
+		b.opts.Logger.Debug("the history of the session store could not be looked at", "error", err)
 	}
 	if b.refused.len() > 0 {
 		if err := errors.Join(b.drain(ctx, st.front, partitions{}), b.synced(ctx)); err != nil {

@@ -375,14 +375,6 @@ func (b *Backend) seed(ctx context.Context, st *status, seeds *[]perdure.Batch, 
 	return held, nil
 }
 
-// writable says whether the journal may grow by what is no end.
-func (b *Backend) writable(st *status) error {
-	if b.journal.age() > b.opts.MaxJournalAge {
-		return b.unavailable(st, "the oldest entry of the journal is older than is allowed")
-	}
-	return b.endable(st)
-}
-
 // journalFailed handles a journal that does not take a write.
 func (b *Backend) journalFailed(err error) error {
 	if errors.Is(err, perdure.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {

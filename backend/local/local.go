@@ -43,6 +43,7 @@ type Backend struct {
 	stages     sync.Pool // of *stage, for commands in memory
 	applies    sync.Pool // of *single, for Apply in memory
 	closed     atomic.Bool
+	full       atomic.Bool   // there was no Room
 	closing    chan struct{} // closed by Close, for those who wait for changes
 
 	// The rest is there with a directory only.
@@ -205,13 +206,14 @@ func (b *Backend) Changes(ctx context.Context, after string, limit int, wait tim
 	return b.feed.changes(ctx, b.closing, after, pageLimit(limit), wait)
 }
 
-// Ping returns nil when a write would be taken now. With a directory it commits
-// an empty write to the data file, or since one was refused, a write of its size.
+// Ping returns nil when a new session would be taken now: there is Room, and with a
+// directory an empty write to the data file is committed, or since one was refused, a
+// write of its size.
 func (b *Backend) Ping(ctx context.Context) error {
-	if err := b.ready(ctx); err != nil || b.committer == nil {
+	if err := b.PingFile(ctx); err != nil {
 		return err
 	}
-	return b.committer.do(ctx, pingCommand{})
+	return b.Room()
 }
 
 // Check sees to it that the data file still has its name, as every write does, and makes

@@ -125,7 +125,7 @@ func (s *stage) accept() error {
 	for _, m := range s.muts[s.mark:] {
 		n := size(m.new) - size(m.old)
 		if growth += n; n > 0 && m.new.Kind == perdure.KindSession {
-			limit = s.b.opts.MaxBytes - s.b.opts.MaxBytes/16
+			limit = s.b.opts.sessionBytes()
 		}
 	}
 	if used := s.b.bytes.Add(growth); growth > 0 && used > limit {

@@ -94,7 +94,7 @@ func (b *Backend) counts() (sessions, ends int64) {
 
 func (b *Backend) inspectFile(ctx context.Context) []perdure.Finding {
 	durability := perdure.Finding{Name: "durability", Found: "every write is on disk before it is acknowledged"}
-	if err := b.Ping(ctx); err != nil {
+	if err := b.PingFile(ctx); err != nil {
 		durability = perdure.Finding{Severity: perdure.SeverityError, Name: "durability", Found: err.Error(),
 			Advice: "writes are refused until this is repaired; reads go on from memory"}
 	}

@@ -87,11 +87,52 @@ func (g *generator) draw() {
 	case Link, Stop, Kill, CrashAt, Clock, Drift:
 		g.befall(s)
 		return
+	case Empty, Older:
+		if g.p.Absent {
+			g.loseWhileAway(s)
+			return
+		}
 	}
 	g.add(s)
 	if s.Op == Delete || s.Op == Revoke || s.Op == RevokeUser || s.Op == Rotate {
 		g.look(s)
 	}
+}
+
+// loseWhileAway has the front store lose a session while the process that made it is away,
+// and another, which may be new, be told to end it before that is back.
+func (g *generator) loseWhileAway(s Step) {
+	at := s.At
+	add := func(op Op, proc int, after int) *Step {
+		at += time.Duration(1+g.IntN(after*1000)) * time.Millisecond
+		g.add(Step{At: at, Op: op, Proc: proc, User: s.User})
+		return &g.steps[len(g.steps)-1]
+	}
+	holder := s.Proc
+	other := (holder + 1 + g.IntN(g.p.Procs-1)) % g.p.Procs
+	made := add(Create, holder, 1)
+	made.Span = pick(g, g.p.Lives)
+	ref := made.N
+	g.refs = append(g.refs, ref)
+	away := pick(g, []Op{Link, Stop, Kill})
+	if away == Kill { // what it has on disk is of an outage
+		add(Link, holder, 3).Mode = Cut
+		add(Get, holder, 3).Ref = ref
+		at += 10 * time.Second
+	}
+	if gone := add(away, holder, 3); away == Link {
+		gone.Mode = pick(g, g.p.Modes)
+	}
+	add(s.Op, holder, 3)
+	if g.IntN(2) == 0 {
+		add(Kill, other, 3)
+		add(Start, other, 3)
+	}
+	add(pick(g, []Op{Delete, Delete, Revoke}), other, 40).Ref = ref
+	if away != Link {
+		add(map[Op]Op{Stop: Continue, Kill: Start}[away], holder, 60)
+	}
+	add(Link, holder, 20).Mode = Well
 }
 
 // look has somebody read what a step has ended, or what that was rotated into.

@@ -30,6 +30,7 @@ type Profile struct {
 	Files  bool            // journals are files
 	Shared bool            // in one directory
 	Loses  bool            // the front store may lose data
+	Absent bool            // and does while who holds a session is away
 	Exact  bool            // the feed is waited for as long as it is asked to
 
 	// EndsTaken says that no delete or revocation may be refused by a process that
@@ -168,6 +169,12 @@ func Profiles() []Profile {
 			Name: "data loss", About: "a front store that comes back empty or older",
 			Procs: 3, Users: 3, Steps: 60, Pause: 20 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Reboot: 2, Empty: 2, Save: 3, Older: 2, Gap: 2}), Modes: []Mode{Cut, Hang},
 			Loses: true,
+		},
+		{
+			Name: "loss while others are away", About: "a front store that comes back empty or older while who holds a session is stopped, cut off or killed, and others, or new ones, are told to end it",
+			Procs: 3, Users: 2, Steps: 60, Pause: 15 * time.Second, Lives: minutesLong, Weight: with(map[Op]int{Empty: 4, Save: 2, Older: 2}), Modes: []Mode{Cut, Hang},
+			Loses: true, Absent: true, Files: true,
+			Failover: failover.Options{Mirror: failover.MirrorSeen},
 		},
 		{
 			Name: "full mirrors", About: "every process keeps all sessions",

@@ -109,7 +109,7 @@ func (j *judge) bornBefore(x *session, r *Event) bool {
 func (j *judge) dead(x *session, e *Event) *Event {
 	for y := x; y != nil; y = y.parent {
 		for _, d := range y.ends {
-			if d.acked() && d.ok && j.binds(d, e) {
+			if d.acked() && (d.ok || j.knownBy(y.made, d)) && j.binds(d, e) { // for ever, found or not
 				return d
 			}
 		}

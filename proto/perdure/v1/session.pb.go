@@ -832,8 +832,8 @@ func (x *DeleteSessionRequest) GetId() string {
 // DeleteSessionResponse answers DeleteSession.
 type DeleteSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether a live session was ended. Where it is false, the id was dead before
-	// and stays so.
+	// Whether a live session was ended. Where it is false, none was found: the id
+	// was dead, or the store had lost it. It stays dead, whoever brings it back.
 	Deleted       bool `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
