@@ -129,25 +129,15 @@ func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 	return serve(ctx, b, served[perdure.Stats]{
 		claim: func(context.Context) error { return nil },
 		online: func(ctx context.Context, st *status) (perdure.Stats, error) {
-			stats, err := st.front.Stats(ctx)
-			return b.withoutMarker(ctx, stats), err
+			return st.front.Stats(ctx)
 		},
 		offline: func(ctx context.Context, _ *status) (perdure.Stats, error) { return b.ownStats(ctx) },
 	})
 }
 
-// withoutMarker does not count the marker, as far as it is known here.
-func (b *Backend) withoutMarker(ctx context.Context, stats perdure.Stats) perdure.Stats {
-	if marker, err := b.mirror.Get(ctx, b.marker); err == nil && marker.Exists() && stats.Tombstones > 0 {
-		stats.Tombstones--
-	}
-	return stats
-}
-
 // ownStats counts what this process keeps.
 func (b *Backend) ownStats(ctx context.Context) (perdure.Stats, error) {
 	stats, err := b.mirror.Stats(ctx)
-	stats = b.withoutMarker(ctx, stats)
 	waiting, _ := b.journal.depth()
 	stats.Backend = "failover"
 	stats.Details = map[string]string{

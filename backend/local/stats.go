@@ -24,6 +24,9 @@ func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 		FeedLength: int64(b.feed.len()),
 	}
 	stats.Sessions, stats.Tombstones = b.counts()
+	if notice, err := b.Get(ctx, perdure.EpochID(perdure.NoticeUser())); err == nil && notice.Exists() {
+		stats.Tombstones-- // it ends nobody
+	}
 	if b.file != nil {
 		stats.Backend = "file"
 		stats.Details = map[string]string{

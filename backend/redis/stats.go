@@ -27,6 +27,8 @@ func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 	for _, feed := range b.feeds.keys {
 		count("XLEN", feed, &stats.FeedLength)
 	}
+	var notice int64 // which is no end
+	count("EXISTS", b.keys.record(perdure.EpochID(perdure.NoticeUser())), &notice)
 	results, err := b.link.do(ctx, calls...)
 	if err != nil {
 		return perdure.Stats{}, err
@@ -38,6 +40,7 @@ func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 		}
 		*counts[i] += n
 	}
+	stats.Tombstones -= min(notice, stats.Tombstones)
 	servers, err := b.servers(ctx)
 	if err != nil {
 		return perdure.Stats{}, err
