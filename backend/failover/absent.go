@@ -19,7 +19,25 @@ func (b *Backend) agree(ctx context.Context, st *status, id string, r perdure.Re
 	if joined, behind := b.mirror.learn(&r, perdure.Version{}); behind {
 		return b.giveBack(ctx, st.front, r, joined)
 	}
+	if r.Kind == perdure.KindSession && r.Parent != "" {
+		return b.orphaned(ctx, st, r)
+	}
 	return r, nil
+}
+
+// orphaned is what is true of a session that has come from a rotation: if the front store
+// has lost that, and the id before was logged out since, nobody has ended the session yet.
+func (b *Backend) orphaned(ctx context.Context, st *status, r perdure.Record) (perdure.Record, error) {
+	parent, err := b.mirror.Get(ctx, r.Parent)
+	if err != nil || !parent.Ended() {
+		return r, nil // the mirror is closed
+	}
+	merged := b.merge(ctx, st.front, entombed(r, perdure.ReasonParentEnded, b.clock.Tick(r.Version)))[0]
+	if merged.Err != nil {
+		return perdure.Record{}, merged.Err
+	}
+	b.mirror.learn(&merged.Record, r.Version)
+	return merged.Record, nil
 }
 
 // passOver counts records of the front store that cannot be read: what the mirror

@@ -159,8 +159,37 @@ func (b *Backend) plantWhileYoung(ctx context.Context, st *status, w perdure.Wri
 	default:
 		r.Stored = perdure.Record{} // of the tombstone that it has planted nobody need know
 		b.mirror.learn(&w.Record, perdure.Version{})
+		return b.endChildren(ctx, st.front, &w.Record, r)
 	}
 	return nil
+}
+
+// endChildren ends what the session of a tombstone was rotated to, as far as the mirror
+// knows that: the front store has lost it. Ids of one chain are of one partition.
+func (b *Backend) endChildren(ctx context.Context, front perdure.Backend, tomb *perdure.Record, r *perdure.Result) error {
+	from := perdure.PartitionOf(tomb.ID)
+	for q := (perdure.ScanQuery{Limit: recoveryPage, From: from, To: from + 1, Dead: true}); ; {
+		page, err := b.mirror.Scan(ctx, q)
+		if err != nil {
+			return nil // it is closed
+		}
+		for _, child := range page.Records {
+			if child.Parent != tomb.ID || child.Ended() {
+				continue
+			}
+			merged := b.merge(ctx, front, entombed(child, perdure.ReasonParentEnded, b.clock.Tick(child.Version)))[0]
+			if merged.Err != nil {
+				return merged.Err
+			}
+			b.mirror.learn(&merged.Record, child.Version)
+			if child.Kind == perdure.KindSession {
+				*r = perdure.Result{Outcome: perdure.Applied, Stored: child}
+			}
+		}
+		if q.After = page.Next; q.After == "" {
+			return nil
+		}
+	}
 }
 
 // plant leaves the tombstone of a session that may be on its way to the front

@@ -273,6 +273,11 @@ func (b *Backend) fetchSome(ctx context.Context, front perdure.Backend, ids []st
 	}
 	for i := range records {
 		delete(wanted, records[i].ID)
+		if r := &records[i]; r.Ended() && r.Born.IsZero() { // whoever planted it knew nothing of its session
+			if err := b.endChildren(ctx, front, r, &perdure.Result{}); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
