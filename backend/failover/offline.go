@@ -61,7 +61,7 @@ func (b *Backend) held(ctx context.Context, st *status, id string) (holding, err
 
 // heldInJournal is what is known of a session that the journal holds. One that the
 // mirror knows to have ended, in a recovery that another outage cut short, ends in the
-// journal too.
+// journal too; and so does one that has ended in a front store that answers reads.
 func (b *Backend) heldInJournal(ctx context.Context, st *status, r perdure.Record) (holding, error) {
 	if tomb, err := b.mirror.Get(ctx, r.ID); err == nil && tomb.Ended() {
 		merged, err := b.merger(b.journal).Merge(ctx, tomb)
@@ -74,13 +74,16 @@ func (b *Backend) heldInJournal(ctx context.Context, st *status, r perdure.Recor
 		held.orphan = &r
 		return *held, nil
 	}
-	if old := b.opts.MaxAge > 0 && b.mirror.age() > b.opts.MaxAge; !st.readable || !old && !held.stale {
+	if !st.readable {
 		return *held, nil
 	}
 	if stored, err := st.front.Get(ctx, r.ID); err == nil && stored.Exists() {
 		held.fresh, held.stale = true, false
+		if isCut(&stored) {
+			stored = entombed(stored, perdure.ReasonRevoked, b.clock.Tick(stored.Version))
+		}
 		if stored.Ended() {
-			held.Record = stored
+			held.Record, held.orphan = stored, &r
 		}
 	}
 	return *held, nil

@@ -35,7 +35,7 @@ type holding struct {
 	fresh bool // the front store answered with it just now
 	stale bool // it is from an earlier life of a process, which ended too long ago
 	// orphan is the session itself, if the record is a tombstone only because an id that
-	// it had before has ended.
+	// it had before has ended, or the session in the front store has.
 	orphan *perdure.Record
 }
 
