@@ -133,22 +133,13 @@ func reachable(ctx context.Context, to perdure.Backend) error {
 		case h.State == failover.Healthy:
 			return to.Ping(ctx)
 		case ctx.Err() != nil || !h.Redis.Available && !merging:
-			return fmt.Errorf("%w: %s", perdure.ErrUnavailable, plain(h.Reason))
+			return fmt.Errorf("%w: %s", perdure.ErrUnavailable, h.Reason)
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-// plain is why a store is not available, without saying more than once that it is not.
-func plain(why string) string {
-	unavailable := perdure.ErrUnavailable.Error() + ": "
-	if i := strings.LastIndex(why, unavailable); i >= 0 {
-		why = why[i+len(unavailable):]
-	}
-	return why
 }
 
 func (i *Instance) move(to place) {
