@@ -84,10 +84,12 @@ func (u *update) apply(stored Record) (r Record, err error) {
 		r.setExpiry(r.Version)
 	}
 	r.Promised = max(stored.promise(), r.Expiry)
-	before := u.content.metadata.jsonSize()
+	before := u.content.metadata
 	u.content.apply(u.patch, u.metadata, r.Version)
-	if err := s.checkSize(&u.content, before); err != nil {
-		return r, err
+	if u.metadata.packed != "" {
+		if err := s.checkSize(&u.content, before.jsonSize()); err != nil {
+			return r, err
+		}
 	}
 	u.content.compact(s.options.MaxMetadata)
 	u.content.roles = slices.Clone(u.content.roles)
