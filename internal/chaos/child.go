@@ -69,23 +69,31 @@ type child struct {
 	ended   chan struct{} // closed when all that it said was heard
 }
 
-func startChild(s settings) (*child, error) {
+// launch starts this program as a child that dies with it, and is yet to be told what
+// to be: see Serve.
+func launch() (command *exec.Cmd, in io.WriteCloser, out io.Reader, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	c := &child{command: exec.Command(self), notify: s.notify, follow: s.follow, waiting: map[int64]chan Reply{}, ended: make(chan struct{})}
-	c.command.Env = append(os.Environ(), ChildVariable+"=1")
-	c.command.Stderr = os.Stderr
-	c.command.SysProcAttr = dieWithParent()
-	if c.in, err = c.command.StdinPipe(); err != nil {
-		return nil, err
+	command = exec.Command(self)
+	command.Env = append(os.Environ(), ChildVariable+"=1")
+	command.Stderr = os.Stderr
+	command.SysProcAttr = dieWithParent()
+	if in, err = command.StdinPipe(); err != nil {
+		return nil, nil, nil, err
 	}
-	out, err := c.command.StdoutPipe()
-	if err != nil {
-		return nil, err
+	if out, err = command.StdoutPipe(); err != nil {
+		return nil, nil, nil, err
 	}
-	if err := c.command.Start(); err != nil {
+	return command, in, out, command.Start()
+}
+
+func startChild(s settings) (*child, error) {
+	c := &child{notify: s.notify, follow: s.follow, waiting: map[int64]chan Reply{}, ended: make(chan struct{})}
+	var out io.Reader
+	var err error
+	if c.command, c.in, out, err = launch(); err != nil {
 		return nil, err
 	}
 	c.encoder = json.NewEncoder(c.in)

@@ -193,23 +193,7 @@ func (b noTombstone) Apply(ctx context.Context, batches []perdure.Batch) ([]perd
 type overwrites struct{ front }
 
 func (b overwrites) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
-	results, err := b.front.Apply(ctx, batches)
-	if err != nil {
-		return results, err
-	}
-	for i := range results {
-		w := batches[i][0]
-		if w.Reason != perdure.ReasonMerged || results[i].Outcome != perdure.Conflict {
-			continue
-		}
-		w.Base = results[i].Stored.Version
-		again, err := b.front.Apply(ctx, []perdure.Batch{{w}})
-		if err != nil {
-			return nil, err
-		}
-		results[i] = again[0]
-	}
-	return results, nil
+	return putOver(ctx, b.front, batches, func(w *perdure.Write, _ *perdure.Record) bool { return w.Reason == perdure.ReasonMerged })
 }
 
 // carriesNothing takes a session that was rotated for what it was when another of

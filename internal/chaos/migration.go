@@ -129,17 +129,25 @@ func (g *toldGate) Release(bool)               {}
 type ruthless struct{ perdure.Backend }
 
 func (r ruthless) Apply(ctx context.Context, batches []perdure.Batch) ([]perdure.Result, error) {
-	results, err := r.Backend.Apply(ctx, batches)
+	return putOver(ctx, r.Backend, batches, func(w *perdure.Write, met *perdure.Record) bool {
+		return w.Record.Kind == perdure.KindSession && met.ID == w.Record.ID
+	})
+}
+
+// putOver applies batches, and has those that conflict put over what they have met, if
+// that is wanted.
+func putOver(ctx context.Context, b perdure.Backend, batches []perdure.Batch, wanted func(w *perdure.Write, met *perdure.Record) bool) ([]perdure.Result, error) {
+	results, err := b.Apply(ctx, batches)
 	if err != nil {
 		return results, err
 	}
 	for i := range results {
 		w := batches[i][0]
-		if results[i].Outcome != perdure.Conflict || w.Record.Kind != perdure.KindSession || results[i].Stored.ID != w.Record.ID {
+		if results[i].Outcome != perdure.Conflict || !wanted(&w, &results[i].Stored) {
 			continue
 		}
 		w.Base = results[i].Stored.Version
-		again, err := r.Backend.Apply(ctx, []perdure.Batch{{w}})
+		again, err := b.Apply(ctx, []perdure.Batch{{w}})
 		if err != nil {
 			return nil, err
 		}

@@ -34,26 +34,13 @@ func newMover(cell *Cell, site *site, dir string) *mover {
 
 // start begins a life.
 func (m *mover) start() error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.command = exec.Command(self)
-	m.command.Env = append(os.Environ(), ChildVariable+"=1")
-	m.command.Stderr = os.Stderr
-	m.command.SysProcAttr = dieWithParent()
-	if m.in, err = m.command.StdinPipe(); err != nil {
-		return err
-	}
-	out, err := m.command.StdoutPipe()
+	command, in, out, err := launch()
 	if err != nil {
 		return err
 	}
-	if err := m.command.Start(); err != nil {
-		return err
-	}
+	m.command, m.in = command, in
 	m.replies = make(chan Reply, 16)
 	go func(replies chan<- Reply) {
 		defer close(replies)
