@@ -100,7 +100,7 @@ func (a *app) move(ctx context.Context, c *cobra.Command, m *moving, r *runFlags
 		o.Checkpoint = ""
 	}
 	o.Reading, o.Name = m.reading, m.name(s.from.Address, s.to.Address)
-	o.Logger = slog.New(slog.NewTextHandler(a.stderr, nil))
+	o.Logger = slog.New(notes{to: a.stderr})
 	end := a.telling(&o.Reading)
 	out := moved{From: s.from.Address, To: s.to.Address}
 	var err error
