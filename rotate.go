@@ -84,8 +84,7 @@ func (s *Store) rotated(ctx context.Context, tomb Record, minted []string) (Sess
 			if err != nil {
 				return Session{}, err
 			}
-			c, err := openContent(&stored, s.options.Codec)
-			return newSession(&stored, &c), err
+			return s.open(&stored)
 		}
 	}
 	return Session{}, gone(&tomb)

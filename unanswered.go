@@ -33,17 +33,23 @@ func (e *UnansweredError) Set() map[string]bool {
 	if e == nil {
 		return nil
 	}
-	set := make(map[string]bool, len(e.IDs))
-	for _, id := range e.IDs {
-		set[id] = true
-	}
-	return set
+	return setOf(e.IDs)
 }
 
 // Add takes in another one.
 func (e *UnansweredError) Add(id string, err error) {
 	if e.IDs = append(e.IDs, id); e.Err == nil {
 		e.Err = err
+	}
+}
+
+// Join takes in those that another error names, if there is one.
+func (e *UnansweredError) Join(other *UnansweredError) {
+	if other == nil {
+		return
+	}
+	for _, id := range other.IDs {
+		e.Add(id, other.Err)
 	}
 }
 

@@ -28,8 +28,12 @@ func (e *UnreadableError) Set() map[string]bool {
 	if e == nil {
 		return nil
 	}
-	set := make(map[string]bool, len(e.IDs))
-	for _, id := range e.IDs {
+	return setOf(e.IDs)
+}
+
+func setOf(ids []string) map[string]bool {
+	set := make(map[string]bool, len(ids))
+	for _, id := range ids {
 		set[id] = true
 	}
 	return set

@@ -30,9 +30,15 @@ func (b *Backend) agree(ctx context.Context, st *status, id string, r perdure.Re
 func (b *Backend) orphaned(ctx context.Context, st *status, r perdure.Record) (perdure.Record, error) {
 	parent, err := b.mirror.Get(ctx, r.Parent)
 	if err != nil || !parent.Ended() {
-		return r, nil // the mirror is closed
+		return r, nil // an error: the mirror is closed
 	}
-	merged := b.merge(ctx, st.front, entombed(r, perdure.ReasonParentEnded, b.clock.Tick(r.Version)))[0]
+	return b.endOrphan(ctx, st.front, r)
+}
+
+// endOrphan ends, in the front store and the mirror, what came from a rotation of a
+// session that was ended, and returns its tombstone.
+func (b *Backend) endOrphan(ctx context.Context, front perdure.Backend, r perdure.Record) (perdure.Record, error) {
+	merged := b.merge(ctx, front, b.orphan(r))[0]
 	if merged.Err != nil {
 		return perdure.Record{}, merged.Err
 	}

@@ -177,11 +177,9 @@ func (b *Backend) endChildren(ctx context.Context, front perdure.Backend, tomb *
 			if child.Parent != tomb.ID || child.Ended() {
 				continue
 			}
-			merged := b.merge(ctx, front, entombed(child, perdure.ReasonParentEnded, b.clock.Tick(child.Version)))[0]
-			if merged.Err != nil {
-				return merged.Err
+			if _, err := b.endOrphan(ctx, front, child); err != nil {
+				return err
 			}
-			b.mirror.learn(&merged.Record, child.Version)
 			if child.Kind == perdure.KindSession {
 				*r = perdure.Result{Outcome: perdure.Applied, Stored: child}
 			}

@@ -46,11 +46,7 @@ func (b *Backend) loadParts(ctx context.Context, ids, cut, rest []string) ([]per
 		if err != nil {
 			return nil, err
 		}
-		if unanswered != nil {
-			for _, id := range unanswered.IDs {
-				open.Add(id, unanswered.Err)
-			}
-		}
+		open.Join(unanswered)
 		for id := range unreadable.Set() {
 			bad.Add(id, unreadable.Err)
 		}

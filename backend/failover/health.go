@@ -127,10 +127,8 @@ func (b *Backend) Stats(ctx context.Context) (perdure.Stats, error) {
 		return b.ownStats(ctx)
 	}
 	return serve(ctx, b, served[perdure.Stats]{
-		claim: func(context.Context) error { return nil },
-		online: func(ctx context.Context, st *status) (perdure.Stats, error) {
-			return st.front.Stats(ctx)
-		},
+		claim:   func(context.Context) error { return nil },
+		online:  func(ctx context.Context, st *status) (perdure.Stats, error) { return st.front.Stats(ctx) },
 		offline: func(ctx context.Context, _ *status) (perdure.Stats, error) { return b.ownStats(ctx) },
 	})
 }

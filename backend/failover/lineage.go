@@ -49,9 +49,14 @@ func (b *Backend) endsWithAncestor(ctx context.Context, st *status, session *per
 		}
 	}
 	if ended {
-		*session = entombed(*session, perdure.ReasonParentEnded, b.clock.Tick(session.Version))
+		*session = b.orphan(*session)
 	}
 	return ended, nil
+}
+
+// orphan is the tombstone of what came from a rotation of a session that was ended.
+func (b *Backend) orphan(r perdure.Record) perdure.Record {
+	return entombed(r, perdure.ReasonParentEnded, b.clock.Tick(r.Version))
 }
 
 // ancestorEnded reports whether the id, or one before it, has ended, and whether all of

@@ -26,13 +26,13 @@ func (b *Backend) waiting(st *status) string {
 	if st.state.outage() || !b.doubted() && !b.filling() {
 		return ""
 	}
-	what := "ids that nobody knows are unavailable"
-	if st.doubt != "" || b.doubts.Load() != nil || b.lacking() {
+	what, open := "ids that nobody knows are unavailable", st.doubt != "" || b.doubts.Load() != nil
+	if open || b.lacking() {
 		what = "lists of sessions, and " + what
 	}
 	why, until := "Redis may have lost data", "until what was lost is given back"
 	switch {
-	case st.doubt != "" || b.doubts.Load() != nil:
+	case open:
 	case b.filling():
 		why = "a process gives back what Redis has lost"
 		until = "until it is done"

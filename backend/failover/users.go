@@ -51,11 +51,7 @@ func (b *Backend) RemoveUser(ctx context.Context, r perdure.UserRemoval) (perdur
 		},
 	})
 	if err == nil && removed.Outcome == perdure.Applied {
-		ids := make([]string, len(removed.Removed))
-		for i := range ids {
-			ids[i] = removed.Removed[i].ID
-		}
-		b.cutShort(ctx, ids)
+		b.cutShort(ctx, idsIn(removed.Removed))
 	}
 	return removed, err
 }

@@ -69,7 +69,7 @@ func (b *Backend) inspectMemory() perdure.Finding {
 	used, bound := b.bytes.Load(), b.opts.MaxBytes
 	sessions, ends := b.counts()
 	f := perdure.Finding{Name: "memory", Found: fmt.Sprintf("%s of %s, for %d sessions and the ends of %d", mebibytes(used), mebibytes(bound), sessions, ends)}
-	switch room := bound - bound/16 - used; {
+	switch room := b.opts.sessionBytes() - used; {
 	case room < 1<<10: // about what a small session takes
 		f.Severity = perdure.SeverityError
 		f.Advice = "raise the bound (PERDURE_MAX_MEMORY): new sessions are refused; people can still log out"

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/redis/rueidis"
 )
 
 const (
@@ -26,7 +24,7 @@ func (b *Backend) Elsewhere(ctx context.Context) ([]string, error) {
 		for at, step := uint64(0), 0; step < elsewhereSteps; step++ {
 			command := node.B().Scan().Cursor(at).Match("*{??}:[xt]").Count(elsewhereCount).Build()
 			entry, err := node.Do(ctx, command).AsScanEntry()
-			if reply, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(reply.Error(), "NOPERM") {
+			if isDenied(err) {
 				return nil, nil
 			}
 			if err != nil {

@@ -112,6 +112,12 @@ func refusal(reply string) error {
 // that is being moved.
 func isElsewhere(reply string) bool { return strings.Contains(reply, "access a non local key") }
 
+// isDenied reports whether the server does not allow this user a command.
+func isDenied(err error) bool {
+	reply, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(reply.Error(), "NOPERM")
+}
+
 func isMaxClients(reply string) bool { return strings.Contains(reply, "max number of clients") }
 
 // slotMoves is the advice on a slot that a Cluster is moving: what needs several keys it

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/perdure/perdure"
-	"github.com/redis/rueidis"
 )
 
 // ErrNotTold says that the server does not tell this user who else is connected to it.
@@ -63,7 +62,7 @@ func (b *Backend) Others(ctx context.Context) ([]string, error) {
 	others := map[string]bool{}
 	for _, node := range b.link.client.Nodes() {
 		text, err := node.Do(ctx, node.B().Arbitrary("CLIENT", "LIST").Build()).ToString()
-		if reply, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(reply.Error(), "NOPERM") {
+		if isDenied(err) {
 			return nil, ErrNotTold
 		}
 		if err != nil {

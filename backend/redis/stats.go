@@ -110,7 +110,7 @@ func (l *link) info(ctx context.Context, node rueidis.Client) (map[string]string
 	if err == nil {
 		return parseInfo(text), nil
 	}
-	if reply, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(reply.Error(), "NOPERM") {
+	if isDenied(err) {
 		return nil, nil
 	}
 	return nil, l.failure(err)

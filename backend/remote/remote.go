@@ -134,11 +134,7 @@ func (b *Backend) Load(ctx context.Context, ids []string) ([]perdure.Record, err
 			return nil, b.garbled()
 		}
 		ids = ids[len(found):]
-		if unanswered != nil {
-			for _, id := range unanswered.IDs {
-				open.Add(id, unanswered.Err)
-			}
-		}
+		open.Join(unanswered)
 		if unreadable != nil {
 			for _, id := range unreadable.IDs {
 				bad.Add(id, unreadable.Err)
